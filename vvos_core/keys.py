@@ -1,0 +1,51 @@
+"""Says which keys may be used at all, on both sides, whatever the provider."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from .errors import BadKey
+
+
+def check_key(key: str, max_bytes: int = 1024) -> str:
+    """``key`` itself, or ``BadKey`` saying what is wrong with it.
+
+    Refused: the empty key, ``.`` and ``..`` and empty segments (HTTP clients collapse them, so the path on the wire
+    would not be the key that was signed), control characters and what UTF-8 or XML 1.0 cannot carry, text that is
+    not NFC (two spellings of one name would be two objects), more than ``max_bytes`` bytes of UTF-8.
+    """
+    why = _fault(key, max_bytes)
+    if why:
+        raise BadKey(f"key {_shown(key)} {why}.", key=key)
+    return key
+
+
+def _fault(key: str, max_bytes: int) -> str:
+    if not key:
+        return "is empty; give it a name"
+    # By length first: what follows costs time in proportion to it.
+    if len(key) > max_bytes:
+        return f"has more than {max_bytes} bytes; shorten it"
+    if key.startswith("/"):
+        return "begins with '/'; leave it out"
+    for segment in key.split("/"):
+        if not segment:
+            return "has an empty segment ('//', or '/' at its end); leave it out"
+        if segment in (".", ".."):
+            return f"has the segment '{segment}'; name the file without it"
+    for char in key:
+        category = unicodedata.category(char)
+        if category == "Cc":
+            return f"has the control character U+{ord(char):04X}; leave it out"
+        if category == "Cs" or ord(char) & 0xFFFE == 0xFFFE:
+            return f"has U+{ord(char):04X}, which is not text; leave it out"
+    if not unicodedata.is_normalized("NFC", key):
+        return "is not in Unicode's NFC form; normalise it (unicodedata.normalize('NFC', …))"
+    size = len(key.encode())
+    if size > max_bytes:
+        return f"has {size} bytes in UTF-8, and at most {max_bytes} are allowed; shorten it"
+    return ""
+
+
+def _shown(key: str) -> str:
+    return ascii(key) if len(key) <= 80 else ascii(key[:77]) + "…"
