@@ -1,0 +1,290 @@
+"""Whole batches through random orders of success, failure, expiry, conflict, pause and cancellation.
+
+A small simulated provider keeps what was really stored. Whatever happens in whatever order: no file loses its outcome,
+no chunk is sent twice without need, and no unfinished upload is left behind.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from vvos_core import errors
+from vvos_core.model import Found, Grant, Receipt, Stored
+from vvos_core.protocol import commands as do
+from vvos_core.protocol import events as ev
+from vvos_core.protocol.machine import advance
+from vvos_core.protocol.states import FINAL, State
+from vvos_core.protocol.upload import Upload
+
+from .doubles import Sum
+
+PART = 4
+OURS, THEIRS = 7, 9
+"""What every byte of our file, and of a rival's object, is."""
+
+
+class File:
+    """One upload, and the provider's side of it."""
+
+    def __init__(self, number: int, size: int, cover: bool, keep: bool, seal: bool) -> None:
+        self.upload = Upload(number, size, keep_existing=keep, window=3)
+        self.multipart = size > PART
+        self.cover = cover
+        self.seal = seal and self.multipart
+        self.pending: list[do.Command] = []
+        self.open = False
+        self.parts: dict[int, int] = {}
+        self.object: Found | None = None
+        self.cancelled = False
+
+    def happened(self, event: ev.Event) -> None:
+        self.pending += advance(self.upload, event)
+
+    def take(self, index: int) -> do.Command:
+        return self.pending.pop(index % len(self.pending))
+
+    # the provider
+
+    def grant(self) -> Grant:
+        if self.multipart and self.upload.grant is None:
+            self.open = True
+        return Grant(
+            provider="sim",
+            key="k",
+            client_key="k",
+            size=self.upload.size,
+            cover=self.cover,
+            multipart=self.multipart,
+            part_size=PART if self.multipart else 0,
+            upload_id="u" if self.multipart else "",
+            seal=self.seal,
+            checksum=self.upload.checksum,
+        )
+
+    def span(self, number: int) -> int:
+        assert self.upload.plan is not None
+        return self.upload.plan.span(number)[1]
+
+    def store(self, number: int) -> Receipt | errors.VVOSError:
+        size = self.span(number)
+        if not self.multipart:
+            if self.object and not self.cover:
+                return errors.Exists("taken.")
+            self.object = self.ours()
+        elif not self.open:
+            return errors.NotFound("no such upload.")
+        self.parts[number] = size
+        return Receipt(number=number, size=size, proof=str(number), checksum=f"sum:{size * OURS}")
+
+    def ours(self) -> Found:
+        return Found(key="k", exists=True, size=self.upload.size, checksum=f"sum:{self.upload.size * OURS}")
+
+    def complete(self, receipts: tuple[Receipt, ...]) -> Stored | errors.VVOSError:
+        if self.multipart:
+            if not self.open:
+                return errors.NotFound("no such upload.")
+            if self.object and not self.cover:
+                return errors.Exists("taken.")
+            assert self.upload.plan is not None
+            assert [receipt.number for receipt in receipts] == list(range(1, self.upload.plan.count + 1))
+            assert not self.seal or (
+                self.upload.grant is not None and self.upload.grant.checksum == self.ours().checksum
+            )
+            self.object, self.open = self.ours(), False
+        # Of a single put the receipt tells what was made, whatever became of it since.
+        return Stored(key="k", size=self.ours().size, checksum=self.ours().checksum)
+
+
+class Batches(RuleBasedStateMachine):
+    files = Bundle("files")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[File] = []
+
+    @initialize()
+    def nothing_yet(self) -> None:
+        self.all = []
+
+    @rule(target=files, size=st.integers(0, 17), cover=st.booleans(), keep=st.booleans(), seal=st.booleans())
+    def add(self, size: int, cover: bool, keep: bool, seal: bool) -> File:
+        file = File(len(self.all), size, cover, keep, seal)
+        self.all.append(file)
+        file.happened(ev.Started())
+        return file
+
+    @rule(file=files, index=st.integers(0, 9), fate=st.sampled_from(["ok", "ok", "ok", "fail", "expire", "lost"]))
+    def answer(self, file: File, index: int, fate: str) -> None:
+        if file.pending:
+            self._answer(file, file.take(index), fate)
+
+    @rule(file=files, times=st.integers(1, 6))
+    def all_goes_well(self, file: File, times: int) -> None:
+        for _ in range(times):
+            if file.pending:
+                self._answer(file, file.take(0), "ok")
+
+    @rule(file=files, size=st.integers(0, 17), same=st.booleans())
+    def a_rival_writes(self, file: File, size: int, same: bool) -> None:
+        size = file.upload.size if same else size
+        file.object = Found(key="k", exists=True, size=size, checksum=f"sum:{size * THEIRS}")
+
+    @rule(file=files)
+    def the_same_was_there(self, file: File) -> None:
+        file.object = file.ours()
+
+    @rule(file=files)
+    def a_rival_deletes(self, file: File) -> None:
+        file.object = None
+
+    @rule(file=files)
+    def cancel(self, file: File) -> None:
+        file.happened(ev.CancelRequested())
+
+    @rule(file=files)
+    def pause(self, file: File) -> None:
+        file.happened(ev.PauseRequested())
+
+    @precondition(lambda self: any(f.upload.state is State.PAUSED and not f.pending for f in self.all))
+    @rule()
+    def resume(self) -> None:
+        for file in self.all:
+            if file.upload.state is State.PAUSED and not file.pending:
+                file.happened(ev.ResumeRequested())
+
+    def _answer(self, file: File, command: do.Command, fate: str) -> None:
+        failure = errors.Denied("no.")
+        if isinstance(command, do.Abort):
+            file.open = False
+            return
+        if isinstance(command, do.RequestToken):
+            if fate in ("fail", "expire"):
+                file.happened(ev.TokenRefused(failure))
+            else:
+                file.happened(ev.TokenGranted(file.grant(), Sum()))
+        elif isinstance(command, do.CheckExists):
+            self._exists(file, command, fate, failure)
+        elif isinstance(command, do.ComputeChecksum):
+            if fate == "fail":
+                file.happened(ev.SourceFailed(errors.SourceChanged("changed.")))
+            else:
+                file.happened(ev.ChecksumComputed(file.ours().checksum))
+        elif isinstance(command, do.PutChunk):
+            self._put(file, command.number, fate, failure)
+        elif isinstance(command, do.Complete):
+            self._complete(file, command, fate, failure)
+        elif isinstance(command, do.Notify):
+            file.happened(ev.NotifyStarted())
+            if fate == "expire":
+                file.happened(ev.TokenExpired())
+            elif fate == "fail":
+                file.happened(ev.NotifyFailed(failure))
+            else:
+                file.happened(ev.NotifySucceeded("https://k"))
+
+    def _exists(self, file: File, command: do.CheckExists, fate: str, failure: errors.VVOSError) -> None:
+        if fate == "expire":
+            file.happened(ev.TokenExpired())
+        elif fate == "fail":
+            file.happened(ev.ExistsFailed(failure))
+        elif file.object:
+            file.happened(ev.ObjectFound(file.object.size, file.object.checksum))
+        elif command.parts and file.open and file.parts:
+            receipts = tuple(
+                Receipt(number=number, size=size, proof=str(number), checksum=f"sum:{size * OURS}")
+                for number, size in file.parts.items()
+            )
+            file.happened(ev.PartsFound(receipts))
+        else:
+            file.happened(ev.NothingFound())
+
+    def _put(self, file: File, number: int, fate: str, failure: errors.VVOSError) -> None:
+        if fate == "expire":
+            file.happened(ev.TokenExpired(number))
+            return
+        if fate == "fail":
+            file.happened(ev.ChunkFailed(number, failure))
+            return
+        stored = file.store(number)
+        if fate == "lost":
+            # The engine makes the call again; the service has acted already.
+            stored = file.store(number)
+        if isinstance(stored, errors.VVOSError):
+            file.happened(ev.ChunkFailed(number, stored))
+        else:
+            file.happened(ev.ChunkStored(stored))
+
+    def _complete(self, file: File, command: do.Complete, fate: str, failure: errors.VVOSError) -> None:
+        if fate == "expire":
+            file.happened(ev.TokenExpired())
+            return
+        if fate == "fail":
+            file.happened(ev.CompleteFailed(failure))
+            return
+        made = file.complete(command.receipts)
+        if fate == "lost":
+            file.happened(ev.CompleteUnanswered(errors.Unavailable("lost.")))
+        elif isinstance(made, errors.NotFound):
+            file.happened(ev.CompleteUnanswered(made))
+        elif isinstance(made, errors.VVOSError):
+            file.happened(ev.CompleteFailed(made))
+        else:
+            file.happened(ev.Completed(made))
+
+    @invariant()
+    def nobody_is_stuck(self) -> None:
+        for file in self.all:
+            if file.upload.state not in FINAL and file.upload.state is not State.PAUSED:
+                assert file.pending, f"{file.upload} waits for nothing"
+
+    @invariant()
+    def what_flies_is_what_is_on_its_way(self) -> None:
+        for file in self.all:
+            flying = [command.number for command in file.pending if isinstance(command, do.PutChunk)]
+            assert sorted(flying) == sorted(file.upload.flying)
+            assert len(flying) <= file.upload.window
+            assert not set(flying) & set(file.upload.receipts), "a stored chunk is sent again"
+            if any(isinstance(command, do.Abort) for command in file.pending):
+                assert not flying, "a part may be stored after the abort"
+
+    @invariant()
+    def an_end_says_why(self) -> None:
+        for file in self.all:
+            if file.upload.state is State.FAILED:
+                assert file.upload.error is not None
+            if file.upload.state is State.DONE:
+                assert file.upload.url
+
+    def teardown(self) -> None:
+        """Let everything that is left succeed: each file ends, and nothing unfinished stays at the provider."""
+        for file in self.all:
+            for _ in range(500):
+                if file.pending:
+                    self._answer(file, file.take(0), "ok")
+                elif file.upload.state is State.PAUSED:
+                    file.happened(ev.ResumeRequested())
+                else:
+                    break
+            assert file.upload.state in FINAL, f"{file.upload} lost its outcome"
+            assert not file.open, f"{file.upload} left an unfinished upload behind"
+
+
+TestBatches = Batches.TestCase
+TestBatches.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+def test_a_sealed_grant_that_lacks_its_checksum_is_not_asked_for_again() -> None:
+    file = File(0, 9, cover=True, keep=False, seal=True)
+    file.happened(ev.Started())
+    for event in (ev.TokenGranted(file.grant(), Sum()), ev.NothingFound()):
+        file.pending.clear()
+        file.happened(event)
+    for number in (1, 2, 3):
+        file.happened(ev.ChunkStored(Receipt(number=number, size=file.span(number), proof="x", checksum="sum:1")))
+    assert file.upload.state is State.TOKEN
+    grant = msgspec.structs.replace(file.grant(), checksum="")
+    file.happened(ev.TokenGranted(grant, Sum()))
+    assert isinstance(file.upload.error, errors.ContractBroken)
