@@ -1,0 +1,1 @@
+"""Plugins of the core's own. They use the contract as any other plugin does."""

@@ -1,0 +1,314 @@
+"""The broker as a client sees it: answers `token`, `exists` and `notify` by calling the three web APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct, field
+
+from ..errors import BadAnswer, BadInput, ServiceFailed, VVOSError, from_code, nearest
+from ..hooks import hookimpl
+from ..http import Answer, Http
+from ..model import (
+    Ask,
+    Call,
+    ExistsRequest,
+    Finished,
+    Found,
+    Grant,
+    Notified,
+    NotifyRequest,
+    Receipt,
+    Rules,
+    TokenRequest,
+)
+from ..plan import plan
+from ..profile import ApiSettings
+
+PROTOCOL_FIELDS = frozenset({"requestToken", "accessToken", "keys", "files", "cover", "client", "parts"})
+"""The protocol's own fields; a business parameter of such a name would overwrite one, and is refused."""
+_OWN_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "host"})
+
+T = TypeVar("T")
+Item = TypeVar("Item", Grant, Finished)
+
+
+class _Failed(Struct):
+    key: str
+    code: str = ""
+    message: str = ""
+
+
+class _Granted(Struct, rename="camel"):
+    size: int = -1
+    provider: str = ""
+    type: str = "application/octet-stream"
+    cover: bool = False
+    expires_at: float = 0.0
+    multipart: bool = False
+    part_size: int = 0
+    upload_id: str = ""
+    checksum: str = ""
+    seal: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class _TokenAnswer(Struct, rename="camel"):
+    access_token: str
+    keys: dict[str, str]
+    grants: dict[str, _Granted] = field(default_factory=dict)
+    failed: list[_Failed] = field(default_factory=list)
+
+
+class _ObjectState(Struct):
+    key: str
+    exists: bool
+    size: int = -1
+    checksum: str = ""
+    parts: list[Receipt] = field(default_factory=list)
+
+
+class _ExistsAnswer(Struct):
+    objects: list[_ObjectState] = field(default_factory=list)
+    failed: list[_Failed] = field(default_factory=list)
+
+
+class _ObjectUrl(Struct):
+    key: str
+    url: str = ""
+
+
+class _NotifyAnswer(Struct):
+    objects: list[_ObjectUrl] = field(default_factory=list)
+    failed: list[_Failed] = field(default_factory=list)
+
+
+class _ErrorAnswer(Struct):
+    code: str = ""
+    message: str = ""
+    success: bool = True
+
+
+class Remote:
+    """The plugin of a client whose grants come from a broker."""
+
+    def __init__(self, api: ApiSettings, rules_of: Callable[[str], Rules]) -> None:
+        """``rules_of`` gives a provider's rules by its name: a plain backend leaves the cutting to the client."""
+        self._api = api
+        self._rules_of = rules_of
+        self._http = Http(timeout=(10.0, api.timeout))
+
+    @hookimpl
+    def token(self, request: TokenRequest) -> Sequence[Grant | VVOSError]:
+        answers: dict[str, Grant | VVOSError] = {}
+        fresh = [ask for ask in request.files if ask.renew is None]
+        if fresh:
+            answers.update(self._tokens(request, fresh, ""))
+        by_token: dict[str, list[Ask]] = {}
+        for ask in request.files:
+            if ask.renew is not None:
+                by_token.setdefault(ask.renew.access_token, []).append(ask)
+        for access_token, asks in by_token.items():
+            answers.update(self._tokens(request, asks, access_token))
+        return [answers[ask.client_key] for ask in request.files]
+
+    @hookimpl
+    def exists(self, request: ExistsRequest) -> Sequence[Found | VVOSError]:
+        if not self._api.exists:
+            return [Found(key=grant.key, exists=False) for grant in request.grants]
+        found: dict[str, Found | VVOSError] = {}
+        for access_token, grants in _by_token(request.grants, lambda grant: grant):
+            body: dict[str, Any] = {"accessToken": access_token, "keys": [grant.key for grant in grants]}
+            if request.parts:
+                body["parts"] = True
+            answer = self._call("exists", self._api.exists, body, request.call, _ExistsAnswer)
+            found.update((item.key, _failure("exists", item)) for item in answer.failed)
+            for item in answer.objects:
+                parts = tuple(item.parts)
+                found[item.key] = Found(
+                    key=item.key, exists=item.exists, size=item.size, checksum=item.checksum, parts=parts
+                )
+        # A plain backend's answer may list only what is there.
+        return [found.get(grant.key) or Found(key=grant.key, exists=False) for grant in request.grants]
+
+    @hookimpl
+    def notify(self, request: NotifyRequest) -> Sequence[Notified | VVOSError]:
+        verdicts: dict[str, Notified | VVOSError] = {}
+        for access_token, objects in _by_token(request.objects, lambda done: done.grant):
+            files = {
+                done.grant.key: {"size": done.size, **({"checksum": done.checksum} if done.checksum else {})}
+                for done in objects
+            }
+            body = {"accessToken": access_token, "keys": list(files), "files": files}
+            answer = self._call("notifier", self._api.notifier, body, request.call, _NotifyAnswer)
+            verdicts.update((item.key, _failure("notifier", item)) for item in answer.failed)
+            verdicts.update((item.key, Notified(key=item.key, url=item.url)) for item in answer.objects)
+        return [
+            verdicts.get(done.grant.key) or self._unanswered("notifier", self._api.notifier, done.grant.key)
+            for done in request.objects
+        ]
+
+    def _tokens(self, request: TokenRequest, asks: Sequence[Ask], access_token: str) -> dict[str, Grant | VVOSError]:
+        body: dict[str, Any] = {
+            "requestToken": request.request_token,
+            "keys": [ask.client_key for ask in asks],
+            "files": {ask.client_key: _file(ask) for ask in asks},
+            "cover": request.cover,
+        }
+        if request.client:
+            body["client"] = request.client
+        if access_token:
+            body["accessToken"] = access_token
+        answer = self._call("gettoken", self._api.gettoken, body, request.call, _TokenAnswer)
+        failed = {item.key: _failure("gettoken", item) for item in answer.failed}
+        out: dict[str, Grant | VVOSError] = {}
+        for ask in asks:
+            if ask.client_key in failed:
+                out[ask.client_key] = failed[ask.client_key]
+            elif ask.client_key not in answer.keys:
+                out[ask.client_key] = self._unanswered("gettoken", self._api.gettoken, ask.client_key)
+            else:
+                key = answer.keys[ask.client_key]
+                out[ask.client_key] = self._grant(request, ask, key, answer)
+        return out
+
+    def _grant(self, request: TokenRequest, ask: Ask, key: str, answer: _TokenAnswer) -> Grant | VVOSError:
+        given = answer.grants.get(key)
+        if given is None:
+            return self._plain_grant(request, ask, key, answer.access_token)
+        return Grant(
+            provider=given.provider,
+            key=key,
+            client_key=ask.client_key,
+            size=given.size,
+            type=given.type,
+            cover=given.cover,
+            expires_at=given.expires_at,
+            multipart=given.multipart,
+            part_size=given.part_size,
+            upload_id=given.upload_id,
+            checksum=given.checksum,
+            seal=given.seal,
+            metadata=given.metadata,
+            access_token=answer.access_token,
+            data=given.data,
+        )
+
+    def _plain_grant(self, request: TokenRequest, ask: Ask, key: str, access_token: str) -> Grant | VVOSError:
+        """The grant of a backend that speaks the published fields only: its accessToken is the upload token."""
+        provider = self._api.provider
+        if not provider:
+            return BadAnswer(
+                f"gettoken at {_address(self._api.gettoken)} answered the published fields only; "
+                "say in api.provider which provider takes its accessToken as upload token.",
+                key=ask.client_key,
+            )
+        try:
+            cut = plan(ask.size, self._rules_of(provider))
+        except VVOSError as error:
+            return error
+        return Grant(
+            provider=provider,
+            key=key,
+            client_key=ask.client_key,
+            size=ask.size,
+            type=ask.type,
+            cover=request.cover,
+            multipart=cut.multipart,
+            part_size=cut.part_size,
+            metadata=ask.metadata,
+            access_token=access_token,
+        )
+
+    def _unanswered(self, call: str, url: str, key: str) -> VVOSError:
+        return BadAnswer(f"{call} at {_address(url)} did not answer for {key}.", key=key)
+
+    def _call(self, name: str, url: str, body: dict[str, Any], call: Call, type_: type[T]) -> T:
+        check_business(call)
+        headers = {
+            **{key: value.reveal() for key, value in self._api.header.items()},
+            **call.header,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+        where = f"{name} at {_address(url)}"
+        content = msgspec.json.encode({**call.body, **body})
+        answer = self._http.send("POST", url, headers=headers, body=content, what=where)
+        if not 200 <= answer.status < 300:
+            raise _refused(where, answer)
+        try:
+            told = msgspec.json.decode(answer.body, type=_ErrorAnswer)
+            if told.success is False and told.code not in ("", "SUCCESS") and not _has_items(answer.body):
+                raise from_code(told.code, f"{where}: {told.message or told.code}", http_status=403)
+            return msgspec.json.decode(answer.body, type=type_)
+        except msgspec.ValidationError as error:
+            raise BadAnswer(f"{where} answered JSON that is not of the protocol: {error}.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadAnswer(f"{where} did not answer JSON ({_media_type(answer)}); is it the right address?") from error
+
+
+def check_business(call: Call) -> None:
+    """Refuse business parameters that would overwrite a field or header of the protocol (``BadInput``)."""
+    taken = sorted(PROTOCOL_FIELDS.intersection(call.body))
+    if taken:
+        raise BadInput(f"the business parameter {taken[0]!r} has the name of a protocol field; choose another.")
+    for name in call.header:
+        if name.lower() in _OWN_HEADERS:
+            raise BadInput(f"the header {name!r} is the protocol's own; leave it out.")
+
+
+def _file(ask: Ask) -> dict[str, Any]:
+    told: dict[str, Any] = {"size": ask.size, "type": ask.type}
+    if ask.checksum:
+        told["checksum"] = ask.checksum
+    if ask.metadata:
+        told["metadata"] = dict(ask.metadata)
+    return told
+
+
+def _by_token(items: Iterable[Item], grant_of: Callable[[Item], Grant]) -> Iterable[tuple[str, list[Item]]]:
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(grant_of(item).access_token, []).append(item)
+    return groups.items()
+
+
+def _failure(call: str, item: _Failed) -> VVOSError:
+    return from_code(item.code or "DENIED", item.message or f"{call} refused it.", key=item.key, http_status=403)
+
+
+def _has_items(body: bytes) -> bool:
+    """Whether an answer that says ``success: false`` still speaks of single keys."""
+    raw: Mapping[str, object] = msgspec.json.decode(body, type=dict[str, Any])
+    return any(name in raw for name in ("objects", "failed", "keys"))
+
+
+def _refused(where: str, answer: Answer) -> VVOSError:
+    try:
+        told = msgspec.json.decode(answer.body, type=_ErrorAnswer)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        told = _ErrorAnswer()
+    if told.code:
+        return from_code(
+            told.code,
+            f"{where}: {told.message or told.code}",
+            http_status=answer.status,
+            retry_after=answer.retry_after,
+        )
+    cls = ServiceFailed if answer.status >= 500 else nearest(answer.status)
+    return cls(f"{where} answered HTTP {answer.status} ({_media_type(answer)}).", retry_after=answer.retry_after)
+
+
+def _media_type(answer: Answer) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0] or "no content type"
+
+
+def _address(url: str) -> str:
+    """The address without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -1,0 +1,256 @@
+"""What is uploaded: a file, bytes or a stream, as chunks that can be read again, and a fingerprint to tell a change."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from .errors import SourceChanged, SourceError, SourceMissing
+
+BLOCK = 256 * 1024
+"""Bytes read, checksummed and sent at a time: large enough that Python's part is small, small enough for the caches."""
+
+OnBytes = Callable[[int], None]
+
+
+class Source(Protocol):
+    """Something to upload. ``size`` in bytes; ``label`` names it to a person; ``type`` is its media type."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def label(self) -> str: ...
+
+    def chunk(self, number: int, offset: int, length: int, on_bytes: OnBytes | None = None) -> SourceChunk: ...
+
+    def check(self) -> None:
+        """Raises ``SourceChanged`` when it is no longer what was added."""
+
+    def close(self) -> None: ...
+
+
+class SourceChunk:
+    """A byte range of a source: iterate to read it, again to read it again. See ``model.Chunk``.
+
+    ``on_bytes`` is told after each block how many bytes of this pass have been handed out; 0 when a pass begins.
+    """
+
+    __slots__ = ("_length", "_on_bytes", "_read", "number", "offset")
+
+    def __init__(
+        self,
+        number: int,
+        offset: int,
+        length: int,
+        read: Callable[[int, int], Iterator[memoryview]],
+        on_bytes: OnBytes | None,
+    ) -> None:
+        self.number = number
+        self.offset = offset
+        self._length = length
+        self._read = read
+        self._on_bytes = on_bytes
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[memoryview]:
+        passed = 0
+        if self._on_bytes:
+            self._on_bytes(0)
+        for block in self._read(self.offset, self._length):
+            yield block
+            passed += len(block)
+            if self._on_bytes:
+                self._on_bytes(passed)
+
+
+class FileSource:
+    """A regular file, known by its device, inode, size and time of change.
+
+    It is opened for each pass over a chunk, so that any number of files costs no descriptors while they wait, and
+    compared with its fingerprint before the first and after the last block. Blocks are read into memory, not mapped:
+    a mapped file that shrinks kills the process.
+    """
+
+    __slots__ = ("_fingerprint", "path", "size")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises ``SourceMissing`` when there is no such file, ``SourceError`` when it cannot be read."""
+        self.path = os.fspath(path)
+        try:
+            info = os.stat(self.path)
+            if not stat.S_ISREG(info.st_mode):
+                raise SourceError(f"{self.label} is not a regular file; give a file or a folder of files.")
+            if not os.access(self.path, os.R_OK):
+                raise SourceError(
+                    f"{self.label} cannot be read: permission denied; change its mode or run as its owner."
+                )
+        except OSError as error:
+            raise _unreadable(self.label, error) from error
+        self.size = info.st_size
+        self._fingerprint = _fingerprint(info)
+
+    @property
+    def label(self) -> str:
+        return shown(self.path)
+
+    def chunk(self, number: int, offset: int, length: int, on_bytes: OnBytes | None = None) -> SourceChunk:
+        return SourceChunk(number, offset, length, self._read, on_bytes)
+
+    def check(self) -> None:
+        try:
+            self._compare(os.stat(self.path))
+        except OSError as error:
+            raise SourceChanged(f"{self.label} vanished while it was uploaded: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _compare(self, info: os.stat_result) -> None:
+        if _fingerprint(info) != self._fingerprint:
+            raise SourceChanged(
+                f"{self.label} changed while it was uploaded; upload it again when nobody writes to it."
+            )
+
+    def _read(self, offset: int, length: int) -> Iterator[memoryview]:
+        try:
+            file = open(self.path, "rb", buffering=0)  # noqa: SIM115  # closed below; errors of open differ from those of read
+        except FileNotFoundError as error:
+            raise SourceChanged(f"{self.label} vanished while it was uploaded.") from error
+        except OSError as error:
+            raise _unreadable(self.label, error) from error
+        with file:
+            self._compare(os.fstat(file.fileno()))
+            try:
+                file.seek(offset)
+                view = memoryview(bytearray(min(BLOCK, length)))
+                left = length
+                while left:
+                    got = file.readinto(view[: min(left, len(view))])
+                    if not got:
+                        raise SourceChanged(f"{self.label} became shorter while it was uploaded; upload it again.")
+                    left -= got
+                    if not left:
+                        # Before the last block leaves: a request that lacks its end makes no object.
+                        self._compare(os.fstat(file.fileno()))
+                    yield view[:got]
+            except OSError as error:
+                raise _unreadable(self.label, error) from error
+
+
+class BytesSource:
+    """Bytes in memory."""
+
+    __slots__ = ("_data", "label", "size")
+
+    def __init__(self, data: bytes | bytearray | memoryview, label: str) -> None:
+        self._data = memoryview(bytes(data) if isinstance(data, bytearray) else data).cast("B")
+        self.size = len(self._data)
+        self.label = label
+
+    def chunk(self, number: int, offset: int, length: int, on_bytes: OnBytes | None = None) -> SourceChunk:
+        return SourceChunk(number, offset, length, self._read, on_bytes)
+
+    def check(self) -> None:
+        """Bytes do not change."""
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _read(self, offset: int, length: int) -> Iterator[memoryview]:
+        for start in range(offset, offset + length, BLOCK):
+            yield self._data[start : min(start + BLOCK, offset + length)]
+
+
+class StreamSource:
+    """A binary stream. Its bytes are put by in an unnamed file of the temporary folder: the protocol has to know their
+    number before it asks for leave, and a chunk that fails has to be read again."""
+
+    __slots__ = ("_file", "_lock", "label", "size")
+
+    def __init__(self, stream: BinaryIO, label: str) -> None:
+        """Reads ``stream`` to its end. Raises ``SourceError`` when it cannot be read, or the folder cannot hold it."""
+        self.label = label
+        self._lock = threading.Lock()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the source; see close()
+        try:
+            while block := stream.read(BLOCK):
+                if not isinstance(block, bytes):
+                    raise SourceError(f"{label} gives text; open it in binary mode.")
+                self._file.write(block)
+            self.size = self._file.tell()
+            self._file.flush()
+        except OSError as error:
+            self._file.close()
+            raise _unreadable(label, error) from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def chunk(self, number: int, offset: int, length: int, on_bytes: OnBytes | None = None) -> SourceChunk:
+        return SourceChunk(number, offset, length, self._read, on_bytes)
+
+    def check(self) -> None:
+        """The file has no name, so nobody else can change it."""
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self, offset: int, length: int) -> Iterator[memoryview]:
+        end = offset + length
+        while offset < end:
+            with self._lock:
+                self._file.seek(offset)
+                block = self._file.read(min(BLOCK, end - offset))
+            if not block:
+                raise SourceChanged(f"{self.label} lost its end in the temporary folder.")
+            offset += len(block)
+            yield memoryview(block)
+
+
+def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """The regular files below ``folder``, in order of their names, as (path, path relative to it with ``/``).
+
+    Links to files are followed, links to folders are not (they may lead in circles).
+    Raises ``SourceError`` when a folder cannot be read.
+    """
+    root = Path(folder)
+
+    def failed(error: OSError) -> None:
+        raise _unreadable(shown(error.filename or str(root)), error)
+
+    for parent, folders, names in os.walk(root, onerror=failed):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            yield path, Path(path).relative_to(root).as_posix()
+
+
+def guess_type(key: str) -> str:
+    """The media type that the name suggests; ``application/octet-stream`` when it suggests none."""
+    guessed, encoding = mimetypes.guess_type(key, strict=False)
+    # "a.tar.gz" is guessed as a tar with an encoding; stored as such, browsers would unpack what was asked for as it is.
+    return guessed if guessed and not encoding else "application/octet-stream"
+
+
+def shown(path: str) -> str:
+    """``path`` for a message: bytes that are not text are escaped."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _fingerprint(info: os.stat_result) -> tuple[int, int, int, int]:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def _unreadable(label: str, error: OSError) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return SourceMissing(f"{label} is not there; check the path.")
+    return SourceError(f"{label} cannot be read: {(error.strerror or str(error)).lower()}.")

@@ -1,0 +1,268 @@
+"""What the engine's workers do: each command as a blocking call, with its retries, that answers events and never raises."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from . import errors
+from .calls import Calls, Store
+from .errors import VVOSError
+from .job import Job, Order
+from .keys import check_key
+from .model import (
+    Ask,
+    ExistsRequest,
+    Finished,
+    Found,
+    Grant,
+    NotifyRequest,
+    Receipt,
+    TokenRequest,
+)
+from .protocol import events as ev
+from .protocol.states import State
+from .retry import RetryPolicy
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+TTL = 3600
+"""Seconds that a grant lasts when the client's own profile grants; a broker decides for itself."""
+
+
+class Work:
+    """The commands of one run, done. ``stop`` ends waits and breaks off chunks that are being sent."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        order: Order,
+        retry: RetryPolicy,
+        make_request_token: Callable[[str], str],
+        stop: threading.Event,
+    ) -> None:
+        self._calls = calls
+        self._order = order
+        self._retry = retry
+        self._make_request_token = make_request_token
+        self._stop = stop
+        self._token_calls = 0
+
+    # ── many files at once ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tokens(self, jobs: Sequence[Job]) -> list[ev.Event]:
+        """A grant, or its renewal, for each."""
+        request_tokens: dict[int, str] = {}
+
+        def call(some: Sequence[Job]) -> Sequence[Grant | VVOSError]:
+            # Asking again for the same files gets the same grants; for fewer of them it is another request.
+            if len(some) not in request_tokens:
+                self._token_calls += 1
+                request_tokens[len(some)] = self._make_request_token(f"{self._order.batch}-{self._token_calls}")
+            now = time.time()
+            return self._calls.token(
+                TokenRequest(
+                    files=tuple(_ask(job) for job in some),
+                    request_token=request_tokens[len(some)],
+                    issued_at=now,
+                    expires_at=now + TTL,
+                    cover=self._order.cover,
+                    client=self._order.client,
+                    call=self._order.token_call,
+                )
+            )
+
+        answers = self._each(jobs, call)
+        return [
+            ev.TokenRefused(answer) if isinstance(answer, VVOSError) else self._granted(job, answer)
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
+
+    def exists(self, jobs: Sequence[Job], parts: bool) -> list[ev.Event]:
+        """What is there already, for each."""
+
+        def call(some: Sequence[Job]) -> Sequence[Found | VVOSError]:
+            return self._calls.exists(
+                ExistsRequest(grants=tuple(_grant(job) for job in some), parts=parts, call=self._order.exists_call)
+            )
+
+        out: list[ev.Event] = []
+        for answer in self._each(jobs, call):
+            if isinstance(answer, errors.TokenExpired):
+                out.append(ev.TokenExpired())
+            elif isinstance(answer, VVOSError):
+                out.append(ev.ExistsFailed(answer))
+            elif answer.exists:
+                out.append(ev.ObjectFound(answer.size, answer.checksum))
+            elif answer.parts:
+                out.append(ev.PartsFound(answer.parts))
+            else:
+                out.append(ev.NothingFound())
+        return out
+
+    def notify(self, jobs: Sequence[Job]) -> list[ev.Event]:
+        """Report each; it is verified and gets its url."""
+
+        def call(some: Sequence[Job]) -> Sequence[object]:
+            finished = tuple(
+                Finished(grant=_grant(job), size=job.upload.size, checksum=job.upload.checksum) for job in some
+            )
+            return self._calls.notify(NotifyRequest(objects=finished, call=self._order.notify_call))
+
+        out: list[ev.Event] = []
+        for answer in self._each(jobs, call):
+            if isinstance(answer, errors.TokenExpired):
+                out.append(ev.TokenExpired())
+            elif isinstance(answer, VVOSError):
+                out.append(ev.NotifyFailed(answer))
+            else:
+                out.append(ev.NotifySucceeded(getattr(answer, "url", "")))
+        return out
+
+    # ── one file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put_chunk(self, job: Job, number: int) -> ev.Event:
+        state = job.upload.state
+        if state is State.TOKEN:
+            # Queued before the grant expired: sent now it would only be refused.
+            return ev.TokenExpired(number)
+        plan = job.upload.plan
+        if state is not State.UPLOADING or plan is None:
+            return ev.ChunkFailed(number, errors.Cancelled("the upload was stopped before this chunk was sent."))
+        offset, length = plan.span(number)
+
+        def passed(count: int) -> None:
+            if self._stop.is_set():
+                raise errors.Cancelled("the upload was cancelled.")
+            job.chunk_moves(number, count)
+
+        chunk = job.source.chunk(number, offset, length, passed)
+
+        def call() -> Receipt:
+            grant = _grant(job)
+            return self._calls.store(grant.provider).put_chunk(grant, chunk)
+
+        try:
+            return ev.ChunkStored(self._retry.run(call, self._stop))
+        except errors.TokenExpired:
+            return ev.TokenExpired(number)
+        except VVOSError as error:
+            return ev.ChunkFailed(number, error)
+
+    def complete(self, job: Job, receipts: tuple[Receipt, ...]) -> ev.Event:
+        grant = _grant(job)
+        try:
+            job.source.check()
+        except VVOSError as error:
+            return ev.SourceFailed(error)
+        try:
+            return ev.Completed(self._calls.store(grant.provider).complete(grant, receipts))
+        except errors.TokenExpired:
+            return ev.TokenExpired()
+        except (errors.Unavailable, errors.NotFound) as error:
+            # It may have been made all the same; ``exists`` is asked before anything is sent again.
+            return ev.CompleteUnanswered(error)
+        except VVOSError as error:
+            return ev.CompleteFailed(error)
+
+    def compute_checksum(self, job: Job) -> ev.Event:
+        hasher = self._calls.store(_grant(job).provider).checksum.new()
+        try:
+            for block in job.source.chunk(1, 0, job.source.size):
+                if self._stop.is_set():
+                    raise errors.Cancelled("the upload was cancelled.")
+                hasher.update(block)
+        except VVOSError as error:
+            return ev.SourceFailed(error)
+        return ev.ChecksumComputed(hasher.value())
+
+    def abort(self, job: Job) -> VVOSError | None:
+        """Forget the unfinished upload; the error, when it may still be there."""
+        grant = _grant(job)
+        store = self._calls.store(grant.provider)
+        try:
+            # Its own event: what is cancelled is to be aborted, which ``stop`` would keep it from trying again.
+            RetryPolicy(attempts=3, seconds=30).run(lambda: store.abort(grant), threading.Event())
+        except VVOSError as error:
+            return error
+        return None
+
+    # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _granted(self, job: Job, grant: Grant) -> ev.Event:
+        try:
+            store = self._calls.store(grant.provider)
+            _check_grant(job, grant, store)
+        except VVOSError as error:
+            return ev.TokenRefused(error)
+        return ev.TokenGranted(grant, store.checksum)
+
+    def _each(
+        self, items: Sequence[Item], call: Callable[[Sequence[Item]], Sequence[Answer | VVOSError]]
+    ) -> list[Answer | VVOSError]:
+        """The answer for each item; those that failed with what may pass are asked for again, the others are not."""
+        answers: list[Answer | VVOSError | None] = [None] * len(items)
+
+        def once() -> None:
+            todo = [index for index, answer in enumerate(answers) if answer is None or _may_pass(answer)]
+            for index, answer in zip(todo, call([items[index] for index in todo]), strict=True):
+                answers[index] = answer
+            for answer in answers:
+                if isinstance(answer, VVOSError) and answer.retryable:
+                    raise answer
+
+        failed: VVOSError = errors.BadAnswer("no answer came.")
+        try:
+            self._retry.run(once, self._stop)
+        except VVOSError as error:
+            failed = error
+        return [failed if answer is None else answer for answer in answers]
+
+
+def _may_pass(answer: object) -> bool:
+    return isinstance(answer, VVOSError) and answer.retryable
+
+
+def _ask(job: Job) -> Ask:
+    upload = job.upload
+    return Ask(
+        client_key=job.client_key,
+        key=upload.grant.key if upload.grant else job.client_key,
+        size=upload.size,
+        type=job.type,
+        checksum=upload.checksum,
+        metadata=job.metadata,
+        renew=upload.grant,
+    )
+
+
+def _grant(job: Job) -> Grant:
+    grant = job.upload.grant
+    if grant is None:
+        raise errors.ProtocolError("a command needs a grant that the upload does not have.")
+    return grant
+
+
+def _check_grant(job: Job, grant: Grant, store: Store) -> None:
+    """A grant that does not fit the file, or the provider's rules, is refused before a byte is sent."""
+    rules = store.rules
+    check_key(grant.key, rules.max_key)
+    before = job.upload.grant
+    fits = (
+        grant.client_key == job.client_key
+        and grant.size == job.upload.size
+        and (before is None or (before.key, before.upload_id) == (grant.key, grant.upload_id))
+    )
+    if not fits:
+        raise errors.BadAnswer(f"the grant that came for {job.client_key} is for another file, key or upload.")
+    if grant.multipart:
+        parts = -(-grant.size // grant.part_size) if grant.part_size > 0 else 0
+        largest = min(grant.part_size, grant.size)
+        if not (1 <= parts <= rules.max_parts and largest <= rules.max_part):
+            raise errors.BadAnswer(
+                f"the grant for {job.client_key} cuts {grant.size} bytes into parts of {grant.part_size}, "
+                f"which the rules of {grant.provider} do not allow."
+            )
