@@ -1,0 +1,41 @@
+# Everything runs in a virtual environment of its own; nothing but Python 3.10+ and make has to be there.
+#   make demo    uploads sample files through a broker into a local S3, and reads them back (FILES="…" for your own)
+#   make test    runs the tests                make lint    ruff, mypy --strict
+#   make wheels  builds every distribution, installs them into an empty environment, and asks them for the providers
+
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+             $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+VENV    := .venv
+BIN     := $(VENV)/bin
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+READY   := $(VENV)/.ready
+
+.PHONY: demo test lint wheels clean
+
+$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "VVOS needs Python 3.10 or newer with its venv module; install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[broker,postgres,dev]' $(foreach p,$(PLUGINS),-e './$(p)[broker,emulator]')
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/vvos demo $(FILES)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheels: $(READY)
+	rm -rf dist build
+	for d in . $(PLUGINS); do $(BIN)/python -m build --outdir dist $$d || exit 1; done
+	$(BIN)/python -m venv --clear build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/empty/bin/vvos providers
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
