@@ -3,7 +3,7 @@
     VVOSError                       code              retryable  http
     ├─ ConfigError                  CONFIG                no      500   a mistake in the configuration
     ├─ PluginError                  PLUGIN                no      500   a provider is missing, broken or claimed twice
-    │  └─ ContractBroken            CONTRACT              no      500   a plugin's hook answered what the contract forbids
+    │  └─ ContractBroken            CONTRACT              no      500   a plugin's hook broke the contract
     ├─ ProtocolError                PROTOCOL              no      500   an event that the state machine does not know
     ├─ BadInput                     BAD_REQUEST           no      400   a value that cannot be used; says which
     │  ├─ BadKey                    BAD_KEY               no      400   a key that no provider may be given
@@ -191,14 +191,14 @@ def from_code(
     """The error that ``code`` names, or, where the other side uses codes of its own, the nearest by HTTP status."""
     cls = BY_CODE.get(code)
     if cls is None:
-        cls = nearest(http_status)
+        cls = for_status(http_status)
     error = cls(message, key=key, retry_after=retry_after)
     if code:
         error.code = code
     return error
 
 
-def nearest(http_status: int) -> type[VVOSError]:
+def for_status(http_status: int) -> type[VVOSError]:
     """The class that fits an HTTP status (RFC 9110, section 15) when nothing better is known."""
     if http_status in _BY_STATUS:
         return _BY_STATUS[http_status]

@@ -1,0 +1,197 @@
+"""The ASGI application: HTTP in, HTTP out. The service does the call, in threads, so that SQL and SDKs may block."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+from starlette.routing import Route
+
+from ..errors import BadInput, NotFound, TooLarge, VVOSError
+from ..loader import load
+from ..model import Secret
+from . import openapi
+from .hooks import CallName
+from .ledger import Ledger
+from .logs import log
+from .policies import find
+from .service import Broker, Request, Response, refuse, too_long
+
+if TYPE_CHECKING:
+    from ..profile import Config
+
+THREADS = 16
+"""How many calls are worked on at a time; the others wait. Each may hold one database connection."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CALLS: tuple[CallName, ...] = ("gettoken", "exists", "notifier")
+
+
+def create_app(config: Config, *, business: object | None = None, clock: Callable[[], float] = time.time) -> Starlette:
+    """The broker that ``config`` describes, as an ASGI application that may be mounted under any path.
+
+    Parameters
+    ----------
+    config: its ``[broker]`` table and its profiles.
+    business: the object with the business's hooks (``hooks.BusinessSpec``), instead of the one that ``config`` names.
+    clock: seconds since 1970, UTC.
+
+    Raises ``ConfigError`` and ``PluginError``: whatever can be known to be wrong is said here, not in the first call.
+    """
+    settings = config.broker
+    if business is None and settings.business:
+        business = find(settings.business)
+    database = settings.database.reveal() if isinstance(settings.database, Secret) else settings.database
+    broker = Broker(
+        settings,
+        lambda name: load(config.profile(name)),
+        open_ledger=lambda: Ledger(database, connections=THREADS),
+        default_profile=config.profile(settings.profile or None).name,
+        business=business,
+        clock=clock,
+    )
+    return application(broker)
+
+
+def application(broker: Broker) -> Starlette:
+    """The application over a broker that is made already."""
+    limiter = anyio.CapacityLimiter(THREADS)
+    routes = []
+    for name in _CALLS:
+        endpoint = _endpoint(broker, name, limiter)
+        routes += [Route(f"/{name}", endpoint, methods=["POST"]), Route(f"/{name}/", endpoint, methods=["POST"])]
+
+    async def healthz(request: HttpRequest) -> HttpResponse:
+        return _http(await anyio.to_thread.run_sync(broker.health), _request_id(request))
+
+    async def description(request: HttpRequest) -> HttpResponse:
+        root = request.scope.get("root_path", "")
+        return _http(Response(status=200, body=openapi.document(root)), _request_id(request))
+
+    routes += [Route("/healthz", healthz), Route("/openapi.json", description)]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        # A mounted application gets no lifespan: nothing depends on this but an early return of connections.
+        yield
+        await anyio.to_thread.run_sync(broker.close)
+
+    app = Starlette(
+        routes=routes,
+        middleware=_cors(broker.settings.cors_origins),
+        exception_handlers={HTTPException: _no_route},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _endpoint(broker: Broker, name: CallName, limiter: anyio.CapacityLimiter) -> Callable[[HttpRequest], object]:
+    most = broker.settings.max_body
+
+    async def endpoint(request: HttpRequest) -> HttpResponse:
+        request_id = _request_id(request)
+        try:
+            _media(request)
+            body = await _body(request, most)
+        except ClientDisconnect:
+            return HttpResponse(status_code=400)  # nobody is there to read it
+        except _Unsupported as error:
+            return _early(name, request_id, error, 415)
+        except TooLarge as error:
+            return _early(name, request_id, error, 413)
+        call = Request(headers=_headers(request), body=body, request_id=request_id)
+        return _http(await anyio.to_thread.run_sync(broker.answer, name, call, limiter=limiter), request_id)
+
+    return endpoint
+
+
+class _Unsupported(BadInput):
+    """415: a body that is not plain JSON."""
+
+
+def _media(request: HttpRequest) -> None:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise _Unsupported("Content-Type: expected application/json.")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise _Unsupported("Content-Encoding: a compressed body is not taken; send it plain.")
+
+
+async def _body(request: HttpRequest, most: int) -> bytes:
+    """The body, of which never more than ``most`` bytes and one chunk are held, whatever Content-Length says."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
+        raise TooLarge(too_long(most))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise TooLarge(too_long(most))
+    return bytes(body)
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _request_id(request: HttpRequest) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _http(response: Response, request_id: str) -> HttpResponse:
+    return HttpResponse(
+        response.body,
+        status_code=response.status,
+        headers={**response.headers, "X-Request-ID": request_id, "Cache-Control": "no-store"},
+        media_type="application/json",
+    )
+
+
+def _early(name: str, request_id: str, error: VVOSError, status: int) -> HttpResponse:
+    log.info("answered", request_id=request_id, call=name, code=error.code, status=status)
+    response = _http(refuse(error, status=status), request_id)
+    response.headers["Connection"] = "close"  # the rest of the body is not read
+    return response
+
+
+async def _no_route(request: HttpRequest, error: Exception) -> HttpResponse:
+    assert isinstance(error, HTTPException)  # it is registered for no other
+    if error.status_code == 405:
+        refusal: VVOSError = BadInput(f"{request.method} is not a method of this address; the calls are POST.")
+    else:
+        refusal = NotFound("there is no such address; the calls are gettoken, exists and notifier.")
+    response = _http(refuse(refusal, status=error.status_code), _request_id(request))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _cors(origins: tuple[str, ...]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    ]

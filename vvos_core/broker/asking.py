@@ -1,0 +1,106 @@
+"""From the files of a gettoken to what each profile's provider is asked: a new grant, the same again, or a renewal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import BadInput, Denied, DuplicateKey, KeyNotGranted, VVOSError
+from ..keys import check_key
+from ..model import Ask, Grant
+from . import checks
+from .hooks import Access, BusinessCall
+from .messages import FileInfo, GetToken
+from .policies import Business
+from .profiles import Profiles
+from .seal import Opened
+
+if TYPE_CHECKING:
+    from ..profile import BrokerSettings
+
+Asked = tuple[str, Ask]
+"""A profile, and what it is asked."""
+
+_NOTHING_SAID = FileInfo()
+_DEFAULT_TYPE = "application/octet-stream"
+
+
+class Placing:
+    """Finds for new files their server key and profile."""
+
+    def __init__(self, settings: BrokerSettings, business: Business, profiles: Profiles) -> None:
+        self._settings = settings
+        self._business = business
+        self._profiles = profiles
+
+    def place(self, message: GetToken, call: BusinessCall, access: Access) -> list[Asked | VVOSError]:
+        """For each key: the profile and what to ask it, or why this file is refused."""
+        placed: list[Asked | VVOSError] = []
+        taken: dict[str, str] = {}
+        for key in message.keys:
+            try:
+                profile, ask = self._place_one(key, message.files.get(key, _NOTHING_SAID), call, access)
+                other = taken.setdefault(ask.key, key)
+                if other != key:
+                    raise DuplicateKey(
+                        f"{checks.short(key)} and {checks.short(other)} would be one object; rename one.", key=key
+                    )
+                placed.append((profile, ask))
+            except VVOSError as error:
+                placed.append(error)
+        return placed
+
+    def _place_one(self, key: str, info: FileInfo, call: BusinessCall, access: Access) -> Asked:
+        if not isinstance(info.size, int):
+            raise BadInput(
+                f"`files[{checks.short(key)}].size`: it is missing; this broker grants a known number of bytes.",
+                key=key,
+            )
+        checks.size(key, info.size, self._settings.max_size)
+        ask = Ask(
+            client_key=key,
+            key=key,
+            size=info.size,
+            type=info.type or _DEFAULT_TYPE,
+            checksum=info.checksum,
+            metadata=info.metadata,
+        )
+        to = self._business.name(call, ask, access)
+        profile = to.profile or access.profile or self._profiles.default
+        rules = self._profiles.calls(profile).rules
+        checks.size(key, info.size, rules.max_size)
+        check_key(to.key, min(self._settings.max_key, rules.max_key))
+        return profile, msgspec.structs.replace(ask, key=to.key)
+
+
+def renewed(key: str, message: GetToken, opened: Opened) -> Asked:
+    """What to ask to renew one file. Raises ``KeyNotGranted``, and ``Denied`` when it would become wider."""
+    grant = opened.by_client_key.get(key)
+    if grant is None:
+        raise KeyNotGranted(f"{checks.short(key)} is not among the keys of this accessToken.", key=key)
+    info = message.files.get(key, _NOTHING_SAID)
+    wider = (
+        ("size", isinstance(info.size, int) and info.size != grant.size),
+        ("type", bool(info.type) and info.type != grant.type),
+        ("checksum", bool(info.checksum and grant.checksum) and info.checksum != grant.checksum),
+        ("metadata", bool(info.metadata) and info.metadata != grant.metadata),
+        ("cover", message.cover is True and not grant.cover),
+    )
+    for name, is_wider in wider:
+        if is_wider:
+            raise Denied(f"{checks.short(key)} was granted with another {name}; a renewal cannot change it.", key=key)
+    return grant.profile, again(grant, info.checksum)
+
+
+def again(grant: Grant, checksum: str = "") -> Ask:
+    """What to ask for the same grant again, or, once it is known, for one of this checksum."""
+    return Ask(
+        client_key=grant.client_key,
+        key=grant.key,
+        size=grant.size,
+        type=grant.type,
+        checksum=checksum or grant.checksum,
+        metadata=grant.metadata,
+        renew=grant,
+    )

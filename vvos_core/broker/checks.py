@@ -1,0 +1,119 @@
+"""What every call refuses before the business or a provider is asked: counts, lengths and forms."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ..errors import BadInput, DuplicateKey, KeyNotGranted, Mismatch, TooLarge
+from ..keys import check_key
+from ..model import Grant
+from .messages import FileInfo, FinishedFile, Size
+from .seal import Opened
+
+MAX_METADATA_BYTES = 2048
+"""Names and values together, in UTF-8: what S3 allows, and the least of what others do."""
+MAX_METADATA_ENTRIES = 64
+MAX_TYPE_CHARS = 255
+MAX_CLIENT_CHARS = 200
+
+_CHECKSUM = re.compile(r"[a-z0-9-]{1,32}:[A-Za-z0-9+/=_-]{1,128}")
+_TYPE = re.compile(r"[!-~]+(?:[ ]+[!-~]+)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # goes into the name of an HTTP header
+
+
+def count(keys: Sequence[str], files: Mapping[str, object], most: int) -> None:
+    """Not too many keys, none twice, and no file that is not among them."""
+    if len(keys) > most or len(files) > most:
+        raise TooLarge(
+            f"`keys`: {max(len(keys), len(files))} keys in one call, and at most {most} are allowed; send fewer."
+        )
+    every = set(keys)
+    if len(every) != len(keys):
+        twice = next(key for key, times in Counter(keys).items() if times > 1)
+        raise DuplicateKey(f"`keys`: {short(twice)} is there twice.", key=twice)
+    for key in files:
+        if key not in every:
+            raise BadInput(f"`files`: {short(key)} is not in `keys`.")
+
+
+def client_keys(keys: Sequence[str], max_bytes: int) -> None:
+    for key in keys:
+        check_key(key, max_bytes)
+
+
+def client(name: str) -> None:
+    if len(name) > MAX_CLIENT_CHARS or not (name.isprintable()):
+        raise BadInput(f"`client`: expected at most {MAX_CLIENT_CHARS} printable characters.")
+
+
+def file(key: str, info: FileInfo) -> None:
+    """The form of what is said of one file; its size is judged elsewhere."""
+    place = f"`files[{short(key)}]"
+    if info.type and (len(info.type) > MAX_TYPE_CHARS or not _TYPE.fullmatch(info.type)):
+        raise BadInput(f"{place}.type`: expected a content type of at most {MAX_TYPE_CHARS} ASCII characters.", key=key)
+    checksum(f"{place}.checksum`", info.checksum, key)
+    if not info.metadata:
+        return
+    if len(info.metadata) > MAX_METADATA_ENTRIES:
+        raise BadInput(f"{place}.metadata`: at most {MAX_METADATA_ENTRIES} entries are allowed.", key=key)
+    for name, value in info.metadata.items():
+        if not _NAME.fullmatch(name):
+            raise BadInput(
+                f"{place}.metadata`: the name {short(name)} is not of letters, digits, '.', '_', '-'.", key=key
+            )
+        if not value.isprintable():
+            raise BadInput(f"{place}.metadata[{short(name)}]`: it has a character that cannot be printed.", key=key)
+    if len({name.lower() for name in info.metadata}) != len(info.metadata):
+        raise BadInput(f"{place}.metadata`: two names differ only in upper and lower case.", key=key)
+    used = sum(len(name.encode()) + len(value.encode()) for name, value in info.metadata.items())
+    if used > MAX_METADATA_BYTES:
+        raise BadInput(
+            f"{place}.metadata`: it has {used} bytes, and at most {MAX_METADATA_BYTES} are allowed.", key=key
+        )
+
+
+def checksum(place: str, value: str, key: str) -> None:
+    if value and not _CHECKSUM.fullmatch(value):
+        raise BadInput(f'{place}: expected "algorithm:value".', key=key)
+
+
+def size(key: str, size: Size, most: int) -> None:
+    if size > most:
+        raise TooLarge(f"{short(key)} has {size} bytes, and at most {most} are allowed.", key=key)
+
+
+def granted(opened: Opened, keys: Sequence[str]) -> list[Grant]:
+    """The grants of server keys. Raises ``KeyNotGranted`` when one is not in the token."""
+    grants = []
+    for key in keys:
+        grant = opened.by_key.get(key)
+        if grant is None:
+            raise KeyNotGranted(f"{short(key)} is not among the keys of this accessToken.", key=key)
+        grants.append(grant)
+    return grants
+
+
+def as_granted(grant: Grant, said: FinishedFile) -> None:
+    """What the client says of a finished file is what was granted. Raises ``Mismatch``."""
+    if isinstance(said.size, int) and said.size != grant.size:
+        raise Mismatch(
+            f"{short(grant.key)}: {said.size} bytes were sent, and {grant.size} were granted.", key=grant.key
+        )
+    if (
+        said.checksum
+        and grant.checksum
+        and _same_kind(said.checksum, grant.checksum)
+        and said.checksum != grant.checksum
+    ):
+        raise Mismatch(f"{short(grant.key)}: its checksum is not the one that was granted.", key=grant.key)
+
+
+def _same_kind(one: str, other: str) -> bool:
+    return one.partition(":")[0] == other.partition(":")[0]
+
+
+def short(key: str) -> str:
+    """A key as a message shows it."""
+    return repr(key) if len(key) <= 80 else repr(key[:77]) + "…"

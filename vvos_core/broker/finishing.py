@@ -1,0 +1,134 @@
+"""exists and notifier: what is there, and the transaction that ends an upload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from ..calls import Calls
+from ..errors import ContractBroken, VVOSError
+from ..model import Call, ExistsRequest, Finished, Found, Grant, Notified, NotifyRequest
+from . import checks
+from .hooks import BusinessCall
+from .ledger import Entry, Ledger
+from .logs import log, shown
+from .messages import (
+    Exists,
+    ExistsAnswer,
+    Failed,
+    FinishedFile,
+    Notifier,
+    NotifierAnswer,
+    ObjectState,
+    ObjectUrl,
+    Part,
+    outcome,
+)
+from .profiles import Profiles
+from .seal import Opened
+
+_NOTHING_SAID = FinishedFile()
+
+
+class Looking:
+    """What exists does."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+
+    def look(self, message: Exists, grants: Sequence[Grant], call: BusinessCall) -> ExistsAnswer:
+        """What is there under each granted key."""
+
+        def question(calls: Calls, batch: list[Grant]) -> Sequence[Found | VVOSError]:
+            return calls.exists(ExistsRequest(grants=tuple(batch), parts=message.parts, call=Call(body=call.params)))
+
+        results = self._profiles.ask([(grant.profile, grant) for grant in grants], question)
+        objects: list[ObjectState] = []
+        failed: list[Failed] = []
+        for grant, found in zip(grants, results, strict=True):
+            if isinstance(found, VVOSError):
+                failed.append(Failed.of(grant.key, shown(found)))
+            else:
+                objects.append(_state(grant.key, found))
+        success, code = outcome(len(objects), failed)
+        return ExistsAnswer(success=success, code=code, objects=objects, failed=failed or UNSET)
+
+
+class Finishing:
+    """What notifier does: each object is verified, recorded once, and only then answered and told to others."""
+
+    def __init__(self, profiles: Profiles, ledger: Ledger) -> None:
+        self._profiles = profiles
+        self._ledger = ledger
+
+    def finish(self, message: Notifier, opened: Opened, grants: Sequence[Grant], call: BusinessCall) -> NotifierAnswer:
+        """The url of each finished upload, or why there is none. The same again for whoever asks again."""
+        errors: dict[str, VVOSError] = {}
+        for grant in grants:
+            try:
+                checks.as_granted(grant, message.files.get(grant.key, _NOTHING_SAID))
+            except VVOSError as error:
+                errors[grant.key] = error
+        sound = [grant for grant in grants if grant.key not in errors]
+        urls = self._ledger.notified(opened.who, opened.request_id, sound)
+        finished = [
+            Finished(
+                grant=grant,
+                size=grant.size,
+                checksum=message.files.get(grant.key, _NOTHING_SAID).checksum or grant.checksum,
+            )
+            for grant in sound
+            if grant.key not in urls
+        ]
+        verdicts = self._verify(finished, call)
+        passed = []
+        for done, verdict in zip(finished, verdicts, strict=True):
+            if isinstance(verdict, VVOSError):
+                errors[done.grant.key] = verdict
+            else:
+                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=done.checksum))
+        recorded, new = self._ledger.notify(opened.who, opened.request_id, passed, call.now)
+        urls.update(recorded)
+        self._tell([done for done in finished if done.grant.key in new], call)
+        objects = [ObjectUrl(key=grant.key, url=urls[grant.key]) for grant in grants if grant.key in urls]
+        failed = [Failed.of(grant.key, shown(errors[grant.key])) for grant in grants if grant.key in errors]
+        success, code = outcome(len(objects), failed)
+        return NotifierAnswer(code=code, objects=objects, failed=failed or UNSET, success=success)
+
+    def _verify(self, finished: Sequence[Finished], call: BusinessCall) -> list[Notified | VVOSError]:
+        def question(calls: Calls, batch: list[Finished]) -> Sequence[Notified | VVOSError]:
+            return calls.verify(NotifyRequest(objects=tuple(batch), call=Call(body=call.params)))
+
+        verdicts = self._profiles.ask([(done.grant.profile, done) for done in finished], question)
+        return [
+            verdict
+            if isinstance(verdict, VVOSError) or verdict.key == done.grant.key
+            else ContractBroken(
+                f"asked to verify {done.grant.key!r}, the provider answered another.", key=done.grant.key
+            )
+            for done, verdict in zip(finished, verdicts, strict=True)
+        ]
+
+    def _tell(self, finished: Sequence[Finished], call: BusinessCall) -> None:
+        batches: dict[str, list[Finished]] = {}
+        for done in finished:
+            batches.setdefault(done.grant.profile, []).append(done)
+        for profile, batch in batches.items():
+            try:
+                self._profiles.calls(profile).tell(NotifyRequest(objects=tuple(batch), call=Call(body=call.params)))
+            except Exception:  # noqa: BLE001  # recorded is recorded: the answer does not depend on who listens
+                log.exception("tell failed", profile=profile)
+
+
+def _state(key: str, found: Found) -> ObjectState:
+    return ObjectState(
+        key=key,
+        exists=found.exists,
+        size=found.size if found.size >= 0 else UNSET,
+        checksum=found.checksum or UNSET,
+        parts=[
+            Part(number=part.number, size=part.size, proof=part.proof, checksum=part.checksum) for part in found.parts
+        ]
+        or UNSET,
+    )

@@ -1,0 +1,210 @@
+"""What was granted and what was notified: recorded once, however often and from however many brokers it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ..errors import Unavailable
+from ..model import Grant
+from .schema import GRANTS, NOTIFIED, UPLOADS, open_database
+
+_AT_ONCE = 500  # keys in one IN: older SQLite takes 999 parameters
+
+
+class Recorded(Struct, frozen=True):
+    """A gettoken that was answered before."""
+
+    asked: bytes
+    """SHA-256 of what was asked."""
+    access_token: str
+    failed: bytes
+    """The JSON of the files that were refused."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A finished upload, as it is recorded."""
+
+    grant: Grant
+    url: str
+    checksum: str
+
+
+class Ledger:
+    """The broker's state in a database; threads share it.
+
+    Parameters
+    ----------
+    url: ``sqlite:///file`` or ``postgresql://user@host/name``.
+    connections: how many threads use it at a time.
+
+    Every method raises ``Unavailable`` when the database does not answer. The constructor raises ``ConfigError``.
+    """
+
+    def __init__(self, url: str, connections: int = 16) -> None:
+        self._engine = open_database(url, connections)
+        self._reading = self._engine.execution_options(writes=False)
+        insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        self._add_grant = insert(GRANTS).on_conflict_do_nothing().returning(GRANTS.c.request)
+        self._add_upload = insert(UPLOADS).on_conflict_do_nothing()
+        self._add_notified = insert(NOTIFIED).on_conflict_do_nothing().returning(NOTIFIED.c.upload)
+
+    def close(self) -> None:
+        """Give the connections back. The ledger can still be used: it opens new ones."""
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        with self._connect(writes=False) as connection:
+            connection.execute(text("SELECT 1"))
+
+    def granted(self, who: str, request_id: str) -> Recorded | None:
+        """What this request was answered before, if it was."""
+        with self._connect(writes=False) as connection:
+            return _recorded(connection, _digest(who, request_id))
+
+    def grant(
+        self,
+        who: str,
+        request_id: str,
+        *,
+        asked: bytes,
+        access_token: str,
+        failed: bytes,
+        issued_at: float,
+        expires_at: float,
+        grants: Sequence[Grant],
+    ) -> Recorded | None:
+        """Record the answer to a request. When another was first, nothing is recorded, and that one's is answered."""
+        request = _digest(who, request_id)
+        row = {
+            "request": request,
+            "who": who,
+            "request_id": request_id,
+            "asked": asked,
+            "access_token": access_token,
+            "failed": failed,
+            "issued_at": issued_at,
+            "expires_at": expires_at,
+        }
+        uploads = _uploads(who, request_id, grants)
+        with self._connect(writes=True) as connection:
+            if connection.execute(self._add_grant, row).one_or_none() is None:
+                return _recorded(connection, request)
+            if uploads:
+                connection.execute(self._add_upload, uploads)
+        return None
+
+    def renew(self, who: str, request_id: str, grants: Sequence[Grant]) -> None:
+        """Record the new expiry of uploads, so that nobody takes them for abandoned."""
+        uploads = _uploads(who, request_id, grants)
+        if not uploads:
+            return
+        with self._connect(writes=True) as connection:
+            connection.execute(_RENEW, [{"this": row["upload"], "until": row["expires_at"]} for row in uploads])
+
+    def notified(self, who: str, request_id: str, grants: Sequence[Grant]) -> dict[str, str]:
+        """The url of each server key among ``grants`` that was notified before."""
+        uploads = {_upload(who, request_id, grant): grant.key for grant in grants}
+        with self._connect(writes=False) as connection:
+            return _urls(connection, uploads)
+
+    def notify(
+        self, who: str, request_id: str, entries: Sequence[Entry], now: float
+    ) -> tuple[dict[str, str], set[str]]:
+        """Record finished uploads, all or none: the url of each server key, and the keys recorded only now."""
+        uploads = {_upload(who, request_id, entry.grant): entry for entry in entries}
+        # In one order, always: two transactions that insert the same rows in different orders would block each other.
+        rows = [
+            {
+                "upload": upload,
+                "who": who,
+                "request_id": request_id,
+                "profile": entry.grant.profile,
+                "key": entry.grant.key,
+                "url": entry.url,
+                "size": entry.grant.size,
+                "checksum": entry.checksum,
+                "notified_at": now,
+            }
+            for upload, entry in sorted(uploads.items())
+        ]
+        if not rows:
+            return {}, set()
+        with self._connect(writes=True) as connection:
+            added = set(connection.scalars(self._add_notified, rows))
+            finished = [{"this": upload} for upload in added if uploads[upload].grant.upload_id]
+            if finished:
+                connection.execute(_FINISH, finished)
+            late = {upload: entry.grant.key for upload, entry in uploads.items() if upload not in added}
+            urls = _urls(connection, late)
+        new = {uploads[upload].grant.key: uploads[upload].url for upload in added}
+        return {**urls, **new}, set(new)
+
+    @contextmanager
+    def _connect(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            with (self._engine if writes else self._reading).begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise Unavailable("the broker's database did not answer; try again.") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable("the broker's database went away; try again.") from error
+            raise
+
+
+_RENEW = update(UPLOADS).where(UPLOADS.c.upload == bindparam("this")).values(expires_at=bindparam("until"))
+_FINISH = delete(UPLOADS).where(UPLOADS.c.upload == bindparam("this"))
+_FIND_GRANT = select(GRANTS.c.asked, GRANTS.c.access_token, GRANTS.c.failed).where(
+    GRANTS.c.request == bindparam("this")
+)
+_FIND_NOTIFIED = select(NOTIFIED.c.upload, NOTIFIED.c.url).where(
+    NOTIFIED.c.upload.in_(bindparam("these", expanding=True))
+)
+
+
+def _recorded(connection: Connection, request: bytes) -> Recorded | None:
+    row = connection.execute(_FIND_GRANT, {"this": request}).one_or_none()
+    return None if row is None else Recorded(bytes(row.asked), row.access_token, bytes(row.failed))
+
+
+def _urls(connection: Connection, uploads: Mapping[bytes, str]) -> dict[str, str]:
+    found = {}
+    every = list(uploads)
+    for start in range(0, len(every), _AT_ONCE):
+        these = every[start : start + _AT_ONCE]
+        for row in connection.execute(_FIND_NOTIFIED, {"these": these}):
+            found[uploads[bytes(row.upload)]] = row.url
+    return found
+
+
+def _uploads(who: str, request_id: str, grants: Sequence[Grant]) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "upload": _upload(who, request_id, grant),
+            "profile": grant.profile,
+            "key": grant.key,
+            "upload_id": grant.upload_id,
+            "expires_at": grant.expires_at,
+        }
+        for grant in grants
+        if grant.upload_id
+    ]
+    return sorted(rows, key=lambda row: row["upload"])
+
+
+def _upload(who: str, request_id: str, grant: Grant) -> bytes:
+    return _digest(who, request_id, grant.profile, grant.key)
+
+
+def _digest(*names: str) -> bytes:
+    # None of the names can hold the separator.
+    return hashlib.sha256("\0".join(names).encode()).digest()

@@ -1,0 +1,187 @@
+"""The broker's tables, and the database they are in: opened, created where they are missing, refused where too new."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from ..errors import ConfigError
+
+VERSION = 1
+BUSY_SECONDS = 15
+"""How long a statement waits for another's transaction, or for a connection, before the call fails."""
+
+_metadata = MetaData()
+
+META = Table(
+    "vvos_meta",
+    _metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", String(200), nullable=False),
+)
+
+GRANTS = Table(
+    "vvos_grants",
+    _metadata,
+    # SHA-256 of who and request id: short, whatever their length.
+    Column("request", LargeBinary(32), primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("asked", LargeBinary(32), nullable=False),
+    Column("access_token", Text, nullable=False),
+    Column("failed", LargeBinary, nullable=False),
+    Column("issued_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+)
+
+UPLOADS = Table(
+    "vvos_uploads",
+    _metadata,
+    # SHA-256 of who, request id, profile and server key: one upload.
+    Column("upload", LargeBinary(32), primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("upload_id", Text, nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+)
+Index("vvos_uploads_expiry", UPLOADS.c.expires_at)
+
+NOTIFIED = Table(
+    "vvos_notified",
+    _metadata,
+    Column("upload", LargeBinary(32), primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("notified_at", Float(53), nullable=False),
+)
+
+
+def open_database(url: str, connections: int) -> Engine:
+    """An engine for ``url`` with this schema in it. Raises ``ConfigError``, never naming the URL's password."""
+    parsed = _parse(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            engine = _sqlite(parsed, connections)
+        else:
+            engine = _engine(parsed, connections, {"connect_timeout": BUSY_SECONDS})
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"broker.database: the package {error.name!r} is not installed; install vvos[broker,postgres]."
+        ) from None
+    try:
+        with engine.begin() as connection:
+            _create(connection)
+    except BaseException as error:
+        engine.dispose()
+        if not isinstance(error, DBAPIError):
+            raise
+        reason = str(error.orig).strip().splitlines()
+        raise ConfigError(
+            f"broker.database: {parsed.render_as_string(hide_password=True)} cannot be opened "
+            f"({reason[0] if reason else type(error.orig).__name__})."
+        ) from None
+    return engine
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        name = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        name = ""
+    if name == "postgres":
+        name = "postgresql"
+    if name == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if name != "sqlite":
+        raise ConfigError(
+            'broker.database: it is not the URL of a database that the broker knows; write "sqlite:///file.db" or '
+            '"postgresql://user@host/name".'
+        )
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError(
+            'broker.database: SQLite needs a file, since several threads share it; write "sqlite:///file.db".'
+        )
+    return parsed
+
+
+def _engine(url: URL, connections: int, arguments: dict[str, Any]) -> Engine:
+    return create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        # Parameters hold sealed tokens: never in an error's text.
+        hide_parameters=True,
+        connect_args=arguments,
+    )
+
+
+def _sqlite(url: URL, connections: int) -> Engine:
+    # isolation_level None: the driver begins nothing of its own, the events below do.
+    engine = _engine(url, connections, {"timeout": BUSY_SECONDS, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: object) -> None:
+        # Brokers that start on a new file together: SQLite answers "locked" to this one statement without waiting.
+        patient = Retrying(
+            retry=retry_if_exception_type(sqlite3.OperationalError),
+            wait=wait_random(0, 0.05),
+            stop=stop_after_delay(BUSY_SECONDS),
+            reraise=True,
+        )
+        patient(connection.execute, "PRAGMA journal_mode=WAL")
+        # In WAL mode a crash of the process loses nothing even so; FULL also survives the loss of power.
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads before it writes would otherwise fail, not wait, when another one wrote meanwhile.
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _create(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Processes that start together take turns; the number is this schema's own.
+        connection.execute(text("SELECT pg_advisory_xact_lock(8607118)"))
+    if inspect(connection).has_table(META.name):
+        found = connection.scalar(select(META.c.value).where(META.c.name == "schema"))
+        if found != str(VERSION):
+            raise ConfigError(
+                f"broker.database: it has schema {found}, and this release knows schema {VERSION}; "
+                "update VVOS, or name another database."
+            )
+    else:
+        _metadata.create_all(connection)
+        connection.execute(insert(META).values(name="schema", value=str(VERSION)))
