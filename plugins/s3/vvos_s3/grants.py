@@ -1,0 +1,143 @@
+"""What a grant carries from the half that signs to the half that puts: presigned requests, in a compact form.
+
+Of the requests for the parts all but the signature is the same, so it is there once; a signature is 32 bytes, 43
+characters of unpadded base64, and all of them are one string: 430 KB for 10,000 parts.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vvos_core import BadAnswer, Grant, Plan
+
+from .address import Address
+from .checksum import CRC64NVME, MD5
+from .metadata import encode
+from .settings import Algorithm
+from .sigv4 import PAYLOAD, Signing
+
+_LETTERS = 43
+
+
+class Signed(Struct, frozen=True, omit_defaults=True):
+    """One presigned request, and the headers that were signed and have to be sent with it."""
+
+    url: str
+    headers: dict[str, str] = {}
+
+
+class Parts(Struct, frozen=True):
+    """The presigned requests for all parts; see above."""
+
+    url: str
+    """All that comes before the part's number."""
+    tail: str
+    """What comes between number and signature."""
+    signatures: str
+
+    def url_of(self, number: int) -> str:
+        """The URL that puts part ``number``. Raises ``BadAnswer`` when the grant has none for it."""
+        letters = self.signatures[(number - 1) * _LETTERS : number * _LETTERS]
+        if number < 1 or len(letters) != _LETTERS:
+            raise BadAnswer(f"the grant has no request for part {number}; ask for another.")
+        return f"{self.url}{number}{self.tail}{base64.urlsafe_b64decode(letters + '=').hex()}"
+
+
+class Requests(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``Grant.data``: either ``put``, or ``parts``, ``abort`` and, once it may be made, ``complete``."""
+
+    checksum: Algorithm
+    put: Signed | None = None
+    parts: Parts | None = None
+    complete: Signed | None = None
+    abort: Signed | None = None
+
+
+def read(grant: Grant) -> Requests:
+    """The requests of a grant. Raises ``BadAnswer`` when its data are not of this form."""
+    try:
+        return msgspec.convert(grant.data, Requests)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"the grant of {grant.key!r} is not one of this provider's: {error}.", key=grant.key) from error
+
+
+def write(grant: Grant, signing: Signing, address: Address, algorithm: Algorithm) -> Mapping[str, Any]:
+    """The data of a grant: every request that it allows, presigned."""
+    writer = _Writer(grant, signing, address)
+    if not grant.multipart:
+        requests = Requests(checksum=algorithm, put=writer.put())
+    else:
+        requests = Requests(
+            checksum=algorithm,
+            parts=writer.parts(),
+            complete=writer.complete() if grant.checksum or not grant.seal else None,
+            abort=writer.request("DELETE", {}),
+        )
+    data: Mapping[str, Any] = msgspec.to_builtins(requests)
+    return data
+
+
+class _Writer:
+    def __init__(self, grant: Grant, signing: Signing, address: Address) -> None:
+        self._grant = grant
+        self._signing = signing
+        self._address = address
+        self._path = address.path(grant.key)
+
+    def request(self, method: str, headers: Mapping[str, str]) -> Signed:
+        """One request; ``content-length`` is signed but not listed, since whoever sends a body sends it."""
+        extra = {"uploadId": self._grant.upload_id} if self._grant.multipart else None
+        query = self._signing.presign(method, self._path, {"host": self._address.host, **headers}, extra)
+        return Signed(
+            f"{self._address.origin}{self._path}?{query}",
+            {name: value for name, value in headers.items() if name != "content-length"},
+        )
+
+    def put(self) -> Signed:
+        grant = self._grant
+        headers = {"content-length": str(grant.size), "content-type": grant.type}
+        headers |= {f"x-amz-meta-{name}": value for name, value in encode(grant.metadata).items()}
+        algorithm, _, value = grant.checksum.partition(":")
+        if algorithm == CRC64NVME:
+            headers["x-amz-checksum-crc64nvme"] = value
+        elif algorithm == MD5:
+            headers["content-md5"] = base64.b64encode(bytes.fromhex(value)).decode()
+        return self.request("PUT", headers | self._unless_there())
+
+    def complete(self) -> Signed:
+        algorithm, _, value = self._grant.checksum.partition(":")
+        headers = self._unless_there()
+        if algorithm == CRC64NVME:
+            headers["x-amz-checksum-crc64nvme"] = value
+            headers["x-amz-checksum-type"] = "FULL_OBJECT"
+            headers["x-amz-mp-object-size"] = str(self._grant.size)
+        return self.request("POST", headers)
+
+    def parts(self) -> Parts:
+        grant, names = self._grant, "content-length;host"
+        common, _, upload = self._signing.query(names, {"partNumber": "", "uploadId": grant.upload_id}).partition(
+            "partNumber="
+        )
+        plan = Plan(size=grant.size, multipart=True, part_size=grant.part_size)
+        signatures = bytearray()
+        begin = f"PUT\n{self._path}\n{common}partNumber="
+        for number in range(1, plan.count + 1):
+            length = plan.span(number)[1]
+            signatures += base64.urlsafe_b64encode(
+                self._signing.sign(
+                    f"{begin}{number}{upload}\ncontent-length:{length}\nhost:{self._address.host}\n\n{names}\n{PAYLOAD}"
+                )
+            )[:_LETTERS]
+        return Parts(
+            url=f"{self._address.origin}{self._path}?{common}partNumber=",
+            tail=f"{upload}&X-Amz-Signature=",
+            signatures=signatures.decode(),
+        )
+
+    def _unless_there(self) -> dict[str, str]:
+        return {} if self._grant.cover else {"if-none-match": "*"}

@@ -1,0 +1,219 @@
+"""The half that asks the service with the profile's own keys, through boto3: begin, look, list, abort."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from vvos_core import (
+    BadAnswer,
+    BadInput,
+    ConfigError,
+    Denied,
+    Grant,
+    NotFound,
+    PluginError,
+    Receipt,
+    TokenExpired,
+    Unavailable,
+    VVOSError,
+)
+
+from .address import Address
+from .checksum import CRC64NVME, MD5
+from .faults import fault
+from .metadata import encode
+from .settings import Settings
+
+THREADS = 8
+"""Calls to the service at once, for all batches together; a call for one file goes in its caller's own thread."""
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """An object as the service knows it; ``checksum`` is empty where it keeps none that can be compared."""
+
+    size: int
+    checksum: str
+
+
+class Service:
+    """A bucket, asked with its owner's keys. The SDK is imported and connected on first use; shared by threads."""
+
+    def __init__(self, settings: Settings, address: Address) -> None:
+        self._settings = settings
+        self._address = address
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def each(self, do: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer | VVOSError]:
+        """``do`` for each item, several at once: its answer, or the error that it raised."""
+
+        def one(item: Item) -> Answer | VVOSError:
+            try:
+                return do(item)
+            except VVOSError as error:
+                return error
+
+        if len(items) < 2:
+            return [one(item) for item in items]
+        with self._lock:
+            self._pool = self._pool or ThreadPoolExecutor(THREADS, thread_name_prefix="vvos-s3")
+        return list(self._pool.map(one, items))
+
+    def begin(self, grant: Grant) -> str:
+        """Begin a multipart upload; answers its id."""
+        arguments = {} if self._settings.checksum == MD5 else _FULL_OBJECT
+        answer = self._call(
+            "create_multipart_upload",
+            f"beginning the upload of {grant.key!r}",
+            grant.key,
+            ContentType=grant.type,
+            Metadata=encode(grant.metadata),
+            **arguments,
+        )
+        upload_id: str = answer["UploadId"]
+        return upload_id
+
+    def head(self, key: str) -> Head | None:
+        """The object under ``key``; None when there is none."""
+        try:
+            answer = self._call("head_object", f"looking for {key!r}", key, ChecksumMode="ENABLED")
+        except NotFound:
+            return None
+        checksum = ""
+        if self._settings.checksum == MD5:
+            checksum = f"{MD5}:{_bare(answer['ETag'])}"
+        elif answer.get("ChecksumCRC64NVME") and answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+            checksum = f"{CRC64NVME}:{answer['ChecksumCRC64NVME']}"
+        return Head(size=answer["ContentLength"], checksum=checksum)
+
+    def parts(self, grant: Grant) -> tuple[Receipt, ...]:
+        """The stored parts of an unfinished upload; none when it is gone."""
+        what = f"listing the parts of {grant.key!r}"
+        found: list[Receipt] = []
+        last = 0
+        while True:
+            try:
+                answer = self._call("list_parts", what, grant.key, UploadId=grant.upload_id, PartNumberMarker=last)
+            except NotFound:
+                return ()
+            found += [self._receipt(part) for part in answer.get("Parts", ())]
+            if not answer.get("IsTruncated"):
+                return tuple(found)
+            if answer.get("NextPartNumberMarker", 0) <= last:
+                raise BadAnswer(f"{what}: the service says that there are more, and gives none.", key=grant.key)
+            last = answer["NextPartNumberMarker"]
+
+    def abort(self, grant: Grant) -> None:
+        """Forget an unfinished upload; harmless when it is gone."""
+        try:
+            self._call("abort_multipart_upload", f"aborting {grant.key!r}", grant.key, UploadId=grant.upload_id)
+        except NotFound:
+            return
+
+    def _receipt(self, part: dict[str, Any]) -> Receipt:
+        etag = _bare(part["ETag"])
+        crc = part.get("ChecksumCRC64NVME")
+        checksum = f"{CRC64NVME}:{crc}" if crc else ""
+        if self._settings.checksum == MD5:
+            checksum = f"{MD5}:{etag}"
+        return Receipt(number=part["PartNumber"], size=part["Size"], proof=etag, checksum=checksum)
+
+    def _call(self, method: str, what: str, key: str, **arguments: object) -> Any:
+        client = self._connect()
+        from botocore import exceptions as b  # type: ignore[import-untyped,unused-ignore]  # ships no types
+
+        try:
+            return getattr(client, method)(Bucket=self._settings.bucket, Key=key, **arguments)
+        except b.ClientError as error:
+            raise self._refused(error, what, key) from None
+        except b.ParamValidationError as error:
+            raise BadInput(f"{what}: {' '.join(str(error).split())[:200]}", key=key) from None
+        except b.SSLError as error:
+            if "certificate verify failed" not in str(error):
+                raise Unavailable(f"{what}: {self._address.host} broke off the TLS handshake.", key=key) from None
+            raise BadAnswer(
+                f"{what}: {self._address.host} cannot be trusted; its TLS certificate was refused."
+            ) from None
+        except (b.HTTPClientError, b.ConnectionError):
+            raise Unavailable(f"{what}: {self._address.host} could not be reached, or was silent.", key=key) from None
+        except b.BotoCoreError as error:
+            raise BadAnswer(f"{what}: the SDK failed with {type(error).__name__}.", key=key) from None
+
+    def _refused(self, error: Any, what: str, key: str) -> VVOSError:
+        details = error.response.get("Error", {})
+        metadata = error.response.get("ResponseMetadata", {})
+        status = metadata.get("HTTPStatusCode", 500)
+        code = details.get("Code", "")
+        after = metadata.get("HTTPHeaders", {}).get("retry-after", "")
+        result = fault(
+            "" if code.isdigit() else code,  # a HEAD's error has no body, and botocore puts the status there
+            details.get("Message", ""),
+            status,
+            what,
+            key=key,
+            bucket=self._settings.bucket,
+            retry_after=float(after) if after.isdigit() else None,
+        )
+        if isinstance(result, TokenExpired):
+            # The profile's own credentials: renewing a grant would not help.
+            return ConfigError(
+                f"{what}: the session credentials of the profile have expired; give it fresh ones.", key=key
+            )
+        if isinstance(result, Denied) and error.operation_name == "HeadObject":
+            return Denied(
+                f"{result.message} The keys need s3:GetObject, and s3:ListBucket to tell what is not there.", key=key
+            )
+        return result
+
+    def _connect(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._settings, self._address)
+            return self._client
+
+
+def _client(settings: Settings, address: Address) -> Any:
+    try:
+        import boto3  # type: ignore[import-untyped,unused-ignore]  # ships no types
+        import botocore.config  # type: ignore[import-untyped,unused-ignore]  # ships no types
+        import botocore.session  # type: ignore[import-untyped,unused-ignore]  # ships no types
+    except ImportError as error:
+        raise PluginError("granting uploads to S3 needs boto3; install it: pip install 'vvos-s3[broker]'") from error
+    # The profile says all; a shared AWS configuration file or AWS_PROFILE of the machine must not change it.
+    nothing = (None, None, None, None)
+    session = botocore.session.Session(session_vars={"profile": nothing, "config_file": nothing})
+    config = botocore.config.Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if address.path_style else "virtual"},
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=4 * THREADS,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    token = settings.session_token
+    return boto3.session.Session(botocore_session=session).client(
+        "s3",
+        region_name=settings.region,
+        endpoint_url=address.endpoint,
+        aws_access_key_id=settings.access_key.reveal(),
+        aws_secret_access_key=settings.secret_key.reveal(),
+        aws_session_token=token.reveal() if token else None,
+        config=config,
+    )
+
+
+_FULL_OBJECT = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')

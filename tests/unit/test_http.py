@@ -1,0 +1,521 @@
+"""vvos_core.http over real sockets: what goes out on the wire, and what becomes of each way to fail."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import traceback
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vvos_core.errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable
+from vvos_core.http import MAX_ANSWER, Http
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+SECRET = "/a/key?X-Amz-Signature=5ec2e7"
+
+
+class Chunk:
+    """Blocks in memory; ``claims`` is the length that it announces."""
+
+    number = 1
+    offset = 0
+
+    def __init__(self, *blocks: bytes, claims: int | None = None, error: Exception | None = None) -> None:
+        self._blocks = blocks
+        self._length = sum(map(len, blocks)) if claims is None else claims
+        self._error = error
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for block in self._blocks:
+            yield memoryview(block)
+        if self._error:
+            raise self._error
+
+
+class Request:
+    """A request as it came over the wire."""
+
+    def __init__(self, head: bytes, body: bytes, connection: int) -> None:
+        line, *headers = head.decode("latin-1").split("\r\n")
+        self.method, self.target, _ = line.split(" ")
+        self.headers = {k.lower(): v for k, _, v in (header.partition(": ") for header in headers)}
+        self.body = body
+        self.connection = connection
+
+
+def read_request(stream: socket.socket, connection: int = 0) -> Request | None:
+    """The next request, None at the end of the connection."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        block = stream.recv(65536)
+        if not block:
+            return None
+        data += block
+    head, _, body = data.partition(b"\r\n\r\n")
+    request = Request(head, b"", connection)
+    length = int(request.headers.get("content-length", "0"))
+    while len(body) < length:
+        block = stream.recv(65536)
+        if not block:
+            break
+        body += block
+    request.body = body
+    return request
+
+
+def throw_away(stream: socket.socket, count: int) -> None:
+    """Read ``count`` bytes, or somewhat more, and keep none."""
+    buffer = bytearray(1 << 16)
+    while count > 0 and (got := stream.recv_into(buffer)):
+        count -= got
+
+
+class Wire(AbstractContextManager["Wire"]):
+    """A server of one's own: ``serve`` gets each connection's socket and its number, from 1."""
+
+    def __init__(self, serve: Callable[[Wire, socket.socket, int], None]) -> None:
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self._open: list[socket.socket] = []
+        self.requests: list[Request] = []
+        self.release = threading.Event()
+        self.connections = 0
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Wire:
+        self._threads.append(threading.Thread(target=self._accept))
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for stream in self._open:
+            # What a client keeps open would keep a reading thread for ever.
+            try:
+                stream.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                stream, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(stream)
+            thread = threading.Thread(target=self._one, args=(stream, self.connections))
+            self._threads.append(thread)
+            thread.start()
+
+    def _one(self, stream: socket.socket, number: int) -> None:
+        with stream:
+            try:
+                self._serve(self, stream, number)
+            except OSError:
+                return
+
+
+def answering(*answers: bytes) -> Wire:
+    """A server that reads each request whole and answers it; the last answer again and again."""
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        while request := read_request(stream, number):
+            wire.requests.append(request)
+            stream.sendall(answers[min(len(wire.requests), len(answers)) - 1])
+
+    return Wire(serve)
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    http = Http(timeout=(5.0, 5.0))
+    yield http
+    http.close()
+
+
+def test_a_chunk_goes_out_with_its_length_and_as_it_is(http: Http) -> None:
+    with answering(OK) as wire:
+        answer = http.send("PUT", wire.url + "/k", body=Chunk(b"ab", b"", b"cde"), headers={"X-A": "1"}, what="put")
+        (request,) = wire.requests
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert (request.method, request.body, request.headers["x-a"]) == ("PUT", b"abcde", "1")
+    assert request.headers["content-length"] == "5"
+    assert "transfer-encoding" not in request.headers
+
+
+@pytest.mark.parametrize("body", [b"", Chunk(), None], ids=["bytes", "chunk", "none"])
+def test_nothing_goes_out_with_length_zero(http: Http, body: bytes | Chunk | None) -> None:
+    with answering(OK) as wire:
+        http.send("PUT", wire.url + "/k", body=body, what="put")
+        (request,) = wire.requests
+    assert request.headers["content-length"] == "0"
+    assert "transfer-encoding" not in request.headers
+
+
+def test_an_empty_chunk_is_read_before_anything_is_sent(http: Http) -> None:
+    with answering(OK) as wire, pytest.raises(SourceChanged, match="vanished"):
+        http.send("PUT", wire.url, body=Chunk(error=SourceChanged("it vanished.")), what="put")
+    assert wire.requests == []
+
+
+def test_no_credentials_cookies_or_compression_are_added(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with answering(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n")) as wire:
+        for _ in range(2):
+            http.send("GET", wire.url + "/", what="get")
+        names = set(wire.requests[1].headers)
+    assert names <= {"host", "user-agent", "accept-encoding"}
+    assert wire.requests[1].headers["accept-encoding"] == "identity"
+
+
+def test_a_redirect_is_an_answer(http: Http) -> None:
+    with answering(b"HTTP/1.1 307 Elsewhere\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n") as wire:
+        answer = http.send("GET", wire.url, what="get")
+        assert len(wire.requests) == 1
+    assert (answer.status, answer.headers["location"]) == (307, "/other")
+
+
+def test_connections_are_used_again_also_by_other_threads(http: Http) -> None:
+    with answering(OK) as wire:
+        for _ in range(3):
+            thread = threading.Thread(target=http.send, args=("GET", wire.url), kwargs={"what": "get"})
+            thread.start()
+            thread.join()
+        assert (len(wire.requests), wire.connections) == (3, 1)
+
+
+def test_headers_are_found_in_any_case_and_retry_after_is_seconds(http: Http) -> None:
+    with answering(b"HTTP/1.1 503 No\r\nretry-AFTER: 7\r\nContent-Length: 0\r\n\r\n") as wire:
+        answer = http.send("GET", wire.url, what="get")
+    assert answer.headers["Retry-After"] == "7"
+    assert answer.retry_after == 7.0
+
+
+@pytest.mark.parametrize("value", ["", "-1", "soon", "1.5", "٣", "9" * 40])
+def test_a_strange_retry_after_is_none(http: Http, value: str) -> None:
+    answer = f"HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n"
+    with answering(answer.encode()) as wire:
+        assert http.send("GET", wire.url, what="get").retry_after is None
+
+
+def test_a_long_answer_is_read_to_the_bound_and_no_further(http: Http) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MAX_ANSWER + bytes(MAX_ANSWER)) as wire:
+        assert len(http.send("GET", wire.url, what="get").body) == MAX_ANSWER
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_ANSWER + 1)) as wire, pytest.raises(BadAnswer, match="4 MiB"):
+        http.send("GET", wire.url, what="get")
+
+
+def test_what_a_chunk_raises_comes_out_unchanged_and_the_connection_is_not_used_again(http: Http) -> None:
+    mine = SourceChanged("a.mp4 changed.")
+    with answering(OK) as wire:
+        with pytest.raises(SourceChanged) as caught:
+            http.send("PUT", wire.url, body=Chunk(b"half", claims=8, error=mine), what="put")
+        http.send("GET", wire.url, what="get")
+        assert caught.value is mine
+        assert [request.connection for request in wire.requests if request.method == "GET"] == [2]
+
+
+@pytest.mark.parametrize("claims", [3, 9], ids=["more", "fewer"])
+def test_a_chunk_of_another_length_is_a_changed_source(http: Http, claims: int) -> None:
+    with answering(OK) as wire, pytest.raises(SourceChanged, match="more" if claims == 3 else "fewer"):
+        http.send("PUT", wire.url, body=Chunk(b"ab", b"cdef", claims=claims), what="put")
+    sent = b"".join(request.body for request in wire.requests)
+    assert sent in ((b"", b"ab") if claims == 3 else (b"", b"ab", b"abcdef"))
+
+
+def test_an_early_refusal_is_read_though_the_connection_closes(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.recv(1000)
+        stream.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\nConnection: close\r\n\r\nshut")
+        stream.shutdown(socket.SHUT_WR)
+        while stream.recv(65536):  # an orderly close: the rest is read and thrown away
+            pass
+
+    with Wire(serve) as wire:
+        answer = http.send("PUT", wire.url, body=Chunk(*[bytes(1 << 20)] * 32), what="put")
+    assert (answer.status, answer.body) == (403, b"shut")
+
+
+def test_a_reset_while_sending_gives_the_answer_or_unavailable(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.recv(1000)
+        stream.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nshut")
+        # closed with bytes unread: the kernel sends a reset
+
+    with Wire(serve) as wire:
+        try:
+            status = http.send("PUT", wire.url, body=Chunk(*[bytes(1 << 20)] * 32), what="put").status
+        except Unavailable:
+            status = 0
+    assert status in (403, 0)
+
+
+def test_a_success_before_everything_was_sent_is_none(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.recv(1000)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with Wire(serve) as wire, pytest.raises(Unavailable):
+        http.send("PUT", wire.url, body=Chunk(*[bytes(1 << 20)] * 32), what="put")
+
+
+def test_a_slow_reader_is_given_the_time_of_an_answer_not_that_of_a_connection() -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        wire.release.wait(1.0)  # longer than a connection may take
+        throw_away(stream, 32 << 20)
+        stream.sendall(OK)
+
+    http = Http(timeout=(0.2, 20.0))
+    with Wire(serve) as wire:
+        assert http.send("PUT", wire.url, body=Chunk(bytes(32 << 20)), what="put").status == 200
+    http.close()
+
+
+def test_nothing_is_copied_or_kept_of_a_body(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        throw_away(stream, 64 << 20)
+        stream.sendall(OK)
+
+    block = bytes(256 << 10)
+    with Wire(serve) as wire:
+        tracemalloc.start()
+        try:
+            http.send("PUT", wire.url, body=Chunk(*[block] * 256), what="put")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_refused_connection_says_who_refused_and_nothing_else(http: Http) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    headers = {"Authorization": SECRET[-6:]}
+    with pytest.raises(Unavailable) as caught:
+        http.send("PUT", f"http://127.0.0.1:{port}{SECRET}", headers=headers, what="storing a.mp4")
+    assert str(caught.value).startswith(f"storing a.mp4: 127.0.0.1:{port} refused the connection;")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "5ec2e7" not in shown
+    assert "X-Amz" not in shown
+
+
+def test_silence_ends_the_wait() -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        wire.release.wait(20)
+
+    http = Http(timeout=(5.0, 0.2))
+    with Wire(serve) as wire, pytest.raises(Unavailable, match=r"was silent for 0\.2 s"):
+        http.send("GET", wire.url + SECRET, what="get")
+    http.close()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha", b"HTTP/1.1 2"])
+def test_an_answer_that_breaks_off_is_unavailable(http: Http, answer: bytes) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        read_request(stream)
+        stream.sendall(answer)
+
+    with Wire(serve) as wire, pytest.raises(Unavailable) as caught:
+        http.send("GET", wire.url + SECRET, what="get")
+    assert "5ec2e7" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_answer_that_is_no_http_is_unavailable(http: Http) -> None:
+    with answering(b"SSH-2.0-server\r\n") as wire, pytest.raises(Unavailable):
+        http.send("GET", wire.url, what="get")
+
+
+def test_a_body_that_cannot_be_decoded_is_a_bad_answer(http: Http) -> None:
+    with (
+        answering(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope") as wire,
+        pytest.raises(BadAnswer, match="cannot be decoded"),
+    ):
+        http.send("GET", wire.url, what="get")
+
+
+def test_a_name_that_nobody_knows(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(Unavailable, match=r"^get: nowhere\.invalid:80 was not found"):
+        http.send("GET", "http://nowhere.invalid/", what="get")
+
+
+@pytest.mark.parametrize("url", ["", "/path", "ftp://host/", "http://", "http://host:port/", "http://[::1"])
+def test_what_is_no_url_is_bad_input(http: Http, url: str) -> None:
+    with pytest.raises(BadInput, match=r"^get: its address"):
+        http.send("GET", url, what="get")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "文"])
+def test_what_is_no_header_is_bad_input(http: Http, value: str) -> None:
+    with pytest.raises(BadInput, match="cannot be sent"):
+        http.send("GET", "http://127.0.0.1:1/", headers={"X-A": value}, what="get")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that nobody signed but itself, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "own.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def answering_tls(certificate: Path) -> Wire:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        with context.wrap_socket(stream, server_side=True) as secure:
+            if request := read_request(secure):
+                wire.requests.append(request)
+                secure.sendall(OK)
+
+    return Wire(serve)
+
+
+def test_a_certificate_that_is_not_trusted_is_no_matter_of_trying_again(http: Http, certificate: Path) -> None:
+    with answering_tls(certificate) as wire, pytest.raises(BadAnswer, match="not trusted here") as caught:
+        http.send("GET", f"https://127.0.0.1:{wire.port}{SECRET}", what="get")
+    assert not caught.value.retryable
+    assert "REQUESTS_CA_BUNDLE" in caught.value.message
+
+
+def test_the_bundle_of_the_environment_is_trusted(
+    http: Http, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with answering_tls(certificate) as wire:
+        answer = http.send("PUT", f"https://127.0.0.1:{wire.port}/k", body=Chunk(b"ab", b"c"), what="put")
+        assert (answer.status, wire.requests[0].body) == (200, b"abc")
+
+
+def test_a_bundle_that_is_not_there_is_named(http: Http, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE"):
+        http.send("GET", "https://127.0.0.1:1/", what="get")
+
+
+def test_tls_to_a_plain_server_is_a_bad_answer(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.recv(65536)
+        stream.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with Wire(serve) as wire, pytest.raises(BadAnswer, match="TLS"):
+        http.send("GET", f"https://127.0.0.1:{wire.port}/", what="get")
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_unavailable(http: Http) -> None:
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.recv(65536)
+
+    with Wire(serve) as wire, pytest.raises(Unavailable):
+        http.send("GET", f"https://127.0.0.1:{wire.port}/", what="get")
+
+
+def test_the_proxy_of_the_environment_is_used_and_read_once(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(OK) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        http.send("GET", "http://storage.example/a%20b", what="get")
+        monkeypatch.delenv("HTTP_PROXY")
+        http.send("GET", "http://storage.example/c", what="get")
+        assert [request.target for request in proxy.requests] == [
+            "http://storage.example/a%20b",
+            "http://storage.example/c",
+        ]
+
+
+def test_no_proxy_is_honoured(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(OK) as proxy, answering(OK) as wire:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        http.send("GET", wire.url, what="get")
+        assert (len(proxy.requests), len(wire.requests)) == (0, 1)
+
+
+def test_a_proxy_that_is_down_is_named_as_such(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    with pytest.raises(Unavailable, match="through the proxy"):
+        http.send("GET", "http://storage.example/", what="get")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=1, max_size=5))
+def test_the_target_goes_out_as_it_was_given(segments: list[str]) -> None:
+    path = "/" + "/".join(quote(part, safe="") for part in segments if part not in (".", ".."))
+    target = f"{path}?X-Amz-Credential=AK%2F20260101%2Fs3&b=%7E%2B%20~"
+    http = Http()
+    with answering(OK) as wire:
+        http.send("GET", wire.url + target, what="get")
+        http.close()
+        assert wire.requests[0].target == target
+
+
+def test_logs_hold_no_query(http: Http, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nno header\r\n\r\n") as wire:
+        http.send("GET", wire.url + SECRET, what="get")
+    assert "/a/key" in caplog.text  # something was logged, and a warning among it
+    assert {record.levelname for record in caplog.records} >= {"DEBUG", "WARNING"}
+    assert "5ec2e7" not in caplog.text
