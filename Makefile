@@ -28,7 +28,8 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy vvos_core tests
+	for p in $(PLUGINS); do MYPYPATH=$$p $(BIN)/mypy $$p || exit 1; done
 
 wheels: $(READY)
 	rm -rf dist build

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pluggy
+from msgspec.structs import replace
 
 from .errors import ContractBroken, VVOSError
 from .hooks import Provider
@@ -69,7 +70,8 @@ class Calls:
     """The hooks of one profile.
 
     ``answering`` is the plugin that grants, looks and verifies: the provider itself, or the broker as a client sees it.
-    ``open_store`` gives the storing half of a provider by its name; it is asked once for each.
+    ``open_store`` gives the storing half of a provider by its name; it is asked once for each. ``keep_existing`` is the
+    profile's word on a key that is taken: the file is skipped, not failed.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class Calls:
         manager: pluggy.PluginManager,
         answering: object,
         open_store: Callable[[str], Store],
+        keep_existing: bool = False,
     ) -> None:
         self.name = name
         self._manager = manager
         self._answering = answering
         self._open_store = open_store
+        self._keep_existing = keep_existing
         self._stores: dict[str, Store] = {}
 
     @property
@@ -104,7 +108,10 @@ class Calls:
     def token(self, request: TokenRequest) -> list[Grant | VVOSError]:
         """One grant, or the error of it, for each file asked for."""
         answer = _ask(self.name, "token", self._manager.hook.token, request=request)
-        return _one_each(self.name, "token", answer, len(request.files), Grant)
+        grants = _one_each(self.name, "token", answer, len(request.files), Grant)
+        if not self._keep_existing:
+            return grants
+        return [replace(grant, keep_existing=True) if isinstance(grant, Grant) else grant for grant in grants]
 
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there under each grant's key."""
@@ -112,7 +119,7 @@ class Calls:
         return _one_each(self.name, "exists", answer, len(request.grants), Found)
 
     def verify(self, request: NotifyRequest) -> list[Notified | VVOSError]:
-        """The verdict of whoever answers for the storage on each finished object: verified, with its url, or why not."""
+        """The verdict on each finished object of who answers for the storage: verified, with its url, or why not."""
         others = [plugin for plugin in self._manager.get_plugins() if plugin is not self._answering]
         caller = self._manager.subset_hook_caller("notify", others)
         answers = _ask(self.name, "notify", caller, request=request)
@@ -128,7 +135,7 @@ class Calls:
             others = [plugin for plugin in self._manager.get_plugins() if plugin is not implementation.plugin]
             try:
                 self._manager.subset_hook_caller("notify", others)(request=request)
-            except Exception:  # noqa: BLE001  # whatever a listener does must not reach the next one
+            except Exception:  # whatever a listener does must not reach the next one
                 log.exception("the plugin %s failed in notify", implementation.plugin_name)
 
     def notify(self, request: NotifyRequest) -> list[Notified | VVOSError]:
@@ -152,7 +159,8 @@ def _ask(name: str, hook: str, caller: Any, **arguments: object) -> Any:
         raise
     except Exception as error:
         raise ContractBroken(
-            f"the provider {name} failed in {hook} with {type(error).__name__}, which is no VVOS error; report it to its authors."
+            f"the provider {name} failed in {hook} with {type(error).__name__}, which is no VVOS error; "
+            "report it to its authors."
         ) from error
 
 

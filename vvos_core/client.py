@@ -14,6 +14,8 @@ from msgspec import Struct
 from . import request_token
 from .builtin.remote import check_business
 from .calls import Calls
+from .configuration.config import refused
+from .configuration.settings import check
 from .engine import Engine
 from .errors import BadInput, ConfigError, DuplicateKey, SourceMissing, VVOSError
 from .job import Job, Order
@@ -45,7 +47,7 @@ class Result(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     state: str
-    """``done``, ``skipped`` (the key is taken, and the profile says that this is no failure), ``failed``, ``cancelled``."""
+    """``done``, ``skipped`` (the key is taken, which the profile says is no failure), ``failed``, ``cancelled``."""
     checksum: str
     """``algorithm:value`` of the bytes as read; empty when they were not."""
     reused: bool
@@ -109,7 +111,6 @@ class VVOS:
     ) -> None:
         if concurrency < 1:
             raise BadInput(f"concurrency is {concurrency}; at least 1 is needed.")
-        self._keep_existing = False
         self._calls, self._client = self._connect(api, profile, config, plugins)
         self._client = client or self._client
         self._cover = cover
@@ -134,7 +135,6 @@ class VVOS:
             if profile is None and found.api.gettoken:
                 return remote(found.api, plugins), found.api.client
             chosen = found.profile(profile)
-        self._keep_existing = chosen.on_exists == "skip"
         return load(chosen, plugins), ""
 
     def add_files(
@@ -145,7 +145,7 @@ class VVOS:
         type: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Add files. Nothing is sent yet; what cannot be read becomes a failed result of ``submit``, and raises nothing.
+        """Add files. Nothing is sent yet; what cannot be read becomes a failed result of ``submit`` and raises nothing.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class VVOS:
         """
         several = [items] if _is_one(items) else items
         for item in several:  # type: ignore[union-attr]  # _is_one told a single item from an iterable of them
-            content, key = item if isinstance(item, tuple) else (item, None)
+            content, key = _pair(item)
             self._add(content, key, prefix, type, dict(metadata or {}))
 
     def submit(
@@ -219,16 +219,19 @@ class VVOS:
         return reporter.results()
 
     def _job(self, number: int, entry: _Entry, source: Source) -> Job:
-        upload = Upload(number, source.size, keep_existing=self._keep_existing, window=self._concurrency)
+        upload = Upload(number, source.size, window=self._concurrency)
         return Job(upload, source, entry.key, entry.type, entry.metadata)
 
-    def _add(self, content: object, key: str | None, prefix: str, media_type: str, metadata: dict[str, str]) -> None:
+    def _add(self, content: Any, key: str | None, prefix: str, media_type: str, metadata: dict[str, str]) -> None:
         if isinstance(content, str | os.PathLike):
-            path = os.fspath(content)
+            path = os.fsdecode(content)
             if os.path.isdir(path):
                 self._add_folder(path, key, prefix, media_type, metadata)
+            elif not path:
+                error = SourceMissing("an empty path names no file; give a file or a folder of files.")
+                self._entries.append(_Entry(prefix + (key or ""), None, error, "", {}))
             else:
-                name = key if key is not None else os.path.basename(path)
+                name = key if key is not None else Path(path).name
                 self._add_source(prefix + name, lambda: FileSource(path), media_type, metadata)
         elif isinstance(content, bytes | bytearray | memoryview):
             if key is None:
@@ -239,22 +242,21 @@ class VVOS:
             name = prefix + (key if key is not None else _stream_name(content))
             self._add_source(name, lambda: StreamSource(content, name), media_type, metadata)
         else:
-            raise BadInput(
-                f"{type(content).__name__} is no path, no bytes and no binary stream; nothing else can be added."
-            )
+            raise _no_item(content)
 
     def _add_folder(self, path: str, key: str | None, prefix: str, media_type: str, metadata: dict[str, str]) -> None:
         name = key.rstrip("/") if key is not None else Path(path).name
         below = prefix + (name + "/" if name not in ("", "..") else "")
         before = len(self._entries)
-        try:
-            for file, relative in walk(path):
-                self._add_source(below + relative, lambda file=file: FileSource(file), media_type, metadata)  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
-        except VVOSError as error:
-            self._entries.append(_Entry(below.rstrip("/"), None, error, "", {}))
+
+        def failed(relative: str, error: VVOSError) -> None:
+            self._entries.append(_Entry(below + relative if relative != "." else top, None, error, "", {}))
+
+        top = below.rstrip("/") or path
+        for file, relative in walk(path, failed):
+            self._add_source(below + relative, lambda file=file: FileSource(file), media_type, metadata)  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
         if len(self._entries) == before:
-            error = SourceMissing(f"{shown(path)} has no files in it; give a folder with files.")
-            self._entries.append(_Entry(below.rstrip("/"), None, error, "", {}))
+            failed(".", SourceMissing(f"{shown(path)} has no files in it; give a folder with files."))
 
     def _add_source(
         self, key: str, open_source: Callable[[], Source], media_type: str, metadata: dict[str, str]
@@ -271,6 +273,8 @@ class VVOS:
     def _refuse_duplicates(self) -> None:
         seen: set[str] = set()
         for entry in self._entries:
+            if entry.error is not None:
+                continue  # nothing of it is sent; and the error of a folder has no key of its own
             if entry.key in seen:
                 raise DuplicateKey(
                     f"two files have the key {shown(entry.key)}; give one of them another key.", key=entry.key
@@ -347,7 +351,7 @@ class _Reporter:
 def _call_back(callback: Callable[..., None], error: VVOSError | None, value: object) -> None:
     try:
         callback(error, value)
-    except Exception:  # noqa: BLE001  # a fault of the user's callback must not stop the uploads
+    except Exception:  # a fault of the user's callback must not stop the uploads
         log.exception("the callback %r failed", callback)
 
 
@@ -359,13 +363,30 @@ def _api_settings(api: Mapping[str, str]) -> ApiSettings:
     for name in ("gettoken", "notifier"):
         if not api.get(name):
             raise ConfigError(f"api: the address of {name} is missing.")
-    return ApiSettings(**dict(api))  # type: ignore[arg-type]  # the names were checked above, and all are strings
+    settings, mistakes = check(ApiSettings, api, ("api",), {})
+    if settings is None:
+        raise refused(mistakes)
+    return settings
 
 
 def _is_one(items: object) -> bool:
     if isinstance(items, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(items, "read"):
         return True
+    if not isinstance(items, Iterable):
+        raise _no_item(items)
     return isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], str)
+
+
+def _pair(item: object) -> tuple[Any, str | None]:
+    if not isinstance(item, tuple):
+        return item, None
+    if len(item) != 2 or not isinstance(item[1], str):
+        raise BadInput(f"a tuple of {len(item)} is no pair of an item and its key, a string.")
+    return item
+
+
+def _no_item(content: object) -> BadInput:
+    return BadInput(f"{type(content).__name__} is no path, no bytes and no binary stream; nothing else can be added.")
 
 
 def _stream_name(stream: object) -> str:

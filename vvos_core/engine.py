@@ -108,6 +108,7 @@ class _Run:
         self._stop = stop
         self._inbox: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
         """What workers answered; an exception is a fault of our own; ``None`` is the user's interrupt."""
+        self._admitted_all = False
         self._active: set[Job] = set()
         self._waiting: dict[type[do.Command], deque[tuple[Job, do.Command]]] = {kind: deque() for kind in self.KINDS}
         self._calling: set[type[do.Command]] = set()
@@ -119,10 +120,13 @@ class _Run:
             while True:
                 self._admit()
                 self._call()
-                if not self._active and not self._working:
+                idle = not self._active and not self._working
+                if idle and self._admitted_all:
                     break
-                self._take()
+                # Idle with files to come: all of this batch ended as they began. Nothing will happen by itself.
+                self._take(0 if idle else TICK)
                 self._observer.tick()
+        self._take(0)  # an interrupt that came at the very end
         if self._stop.is_set():
             raise KeyboardInterrupt
 
@@ -133,6 +137,7 @@ class _Run:
         for _ in range(BATCH):
             job = next(self._jobs, None)
             if job is None:
+                self._admitted_all = True
                 return
             self._active.add(job)
             self._happened(job, self._first_event(job))
@@ -146,10 +151,10 @@ class _Run:
             return ev.SourceFailed(error)
         return ev.Started()
 
-    def _take(self) -> None:
-        """Wait for something to happen, and let all of it happen."""
+    def _take(self, seconds: float) -> None:
+        """Wait so long for something to happen, and let all of it happen."""
         try:
-            self._let_happen(self._inbox.get(timeout=TICK))
+            self._let_happen(self._inbox.get(timeout=seconds))
             while True:
                 self._let_happen(self._inbox.get_nowait())
         except queue.Empty:

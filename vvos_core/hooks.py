@@ -39,7 +39,7 @@ class Spec:
     """The hook specifications. A provider's methods have these names and arguments."""
 
     @hookspec(firstresult=True)
-    def token(self, request: TokenRequest) -> Sequence[Grant | VVOSError]:  # type: ignore[empty-body]  # pluggy reads only the signature
+    def token(self, request: TokenRequest) -> Sequence[Grant | VVOSError]:  # type: ignore[empty-body]  # only its signature is read
         """Grant each file's upload: one key, one size, one type, until ``request.expires_at``, replacing or not.
 
         An ``Ask`` with ``renew`` gets a new grant for the same upload and key: never another size, type or key,
@@ -90,5 +90,9 @@ class Provider(Protocol):
     """
 
     Settings: Any
-    rules: Rules
-    checksum: Checksum
+
+    @property
+    def rules(self) -> Rules: ...
+
+    @property
+    def checksum(self) -> Checksum: ...

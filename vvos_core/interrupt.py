@@ -1,4 +1,4 @@
-"""Turns the first Ctrl-C into a wish, so that it never tears a state in the middle of a change; the second is raised."""
+"""Turns the first Ctrl-C into a wish, so that it tears no state in the middle of a change; the second is raised."""
 
 from __future__ import annotations
 

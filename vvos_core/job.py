@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from .model import Call
-from .protocol.states import State
 from .protocol.upload import Upload
 from .source import Source
 

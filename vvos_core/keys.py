@@ -48,4 +48,4 @@ def _fault(key: str, max_bytes: int) -> str:
 
 
 def _shown(key: str) -> str:
-    return ascii(key) if len(key) <= 80 else ascii(key[:77]) + "…"
+    return repr(key) if len(key) <= 80 else repr(key[:77]) + "…"

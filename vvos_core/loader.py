@@ -10,7 +10,7 @@ import pluggy
 from msgspec import Struct
 
 from .calls import Calls, Store
-from .errors import PluginError
+from .errors import PluginError, VVOSError
 from .hooks import CONTRACT, PROJECT, Provider, Spec
 from .model import Rules
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 GROUP = "vvos.providers"
 """The entry-point group of providers: ``s3 = "vvos_s3:S3"``."""
+_ANSWERED = tuple(hook for hook in CONTRACT if hook != "notify")
+"""The hooks whose one answer is the call's: a second plugin that answered would be asked in place of the first."""
 
 
 class Installed(Struct, frozen=True):
@@ -48,7 +50,7 @@ def provider_class(name: str) -> type[Provider]:
         loaded = point.load()
     except Exception as error:
         raise PluginError(
-            f"{who} cannot be imported: {type(error).__name__}: {error}. Reinstall or upgrade {_distribution(point)[0]}."
+            f"{who} cannot be imported: {_said(error)}. Reinstall or upgrade {_distribution(point)[0]}."
         ) from error
     fault = _fault(loaded)
     if fault:
@@ -63,52 +65,77 @@ def load(profile: Profile, plugins: Sequence[object] = ()) -> Calls:
     Raises ``PluginError`` for the provider and ``ConfigError`` for its settings.
     """
     cls = provider_class(profile.provider)
-    settings = profile.resolve(cls.Settings)
     try:
-        plugin = cls(settings)  # type: ignore[call-arg]  # Provider's docstring says how it is made; a Protocol cannot
-    except Exception as error:
+        settings = profile.resolve(cls.Settings)
+    except (TypeError, NameError) as error:
         raise PluginError(
-            f"the provider {profile.provider} of profile {profile.name} cannot be made: {type(error).__name__}: {error}."
+            f"{_who(_the_one(profile.provider))} has Settings that cannot be read: {_said(error)}. Upgrade it."
         ) from error
+    plugin = _make(profile.provider, cls, settings)
     manager = _manager(profile.provider, plugin, plugins)
     store = Store(profile.provider, manager, plugin)
 
     def open_store(name: str) -> Store:
         return store if name == profile.provider else storing(name)
 
-    return Calls(profile.provider, manager, plugin, open_store)
+    return Calls(profile.provider, manager, plugin, open_store, keep_existing=profile.on_exists == "skip")
 
 
 def storing(name: str) -> Store:
     """The storing half of the provider ``name``, made without settings: it works from grants alone."""
-    cls = provider_class(name)
-    plugin = cls(None)  # type: ignore[call-arg]  # as in load
-    return Store(name, _manager(name, plugin, ()), plugin)
+    plugin = _make(name, provider_class(name), None)
+    return Store(name, _manager(name, plugin), plugin)
 
 
 def remote(api: ApiSettings, plugins: Sequence[object] = ()) -> Calls:
     """The hooks of a client that a broker serves: the broker answers, the provider that it names stores."""
     from .builtin.remote import Remote
 
-    plugin = Remote(api, lambda name: provider_class(name).rules)
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Spec)
-    for item in (plugin, *plugins):
-        manager.register(item)
-    return Calls("the broker", manager, plugin, storing)
+    plugin = Remote(api, lambda name: storing(name).rules)
+    return Calls("the broker", _manager("the broker", plugin, plugins), plugin, storing)
 
 
-def _manager(name: str, plugin: object, others: Sequence[object]) -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Spec)
+def _make(name: str, cls: type[Provider], settings: object) -> Provider:
     try:
-        manager.register(plugin, name=name)
-        for other in others:
-            manager.register(other)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise PluginError(f"a hook of the provider {name} has other arguments than the contract: {error}") from error
+        return cls(settings)  # type: ignore[call-arg]  # Provider's docstring says how it is made; a Protocol cannot
+    except VVOSError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{_who(_the_one(name))} cannot be made: {_said(error)}. Upgrade it.") from error
+
+
+def _manager(name: str, answering: object, others: Sequence[object] = ()) -> pluggy.PluginManager:
+    """``answering`` is the one plugin that answers; ``others`` listen or wrap."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Spec)
+    for plugin in (answering, *others):
+        try:
+            manager.register(plugin, name=name if plugin is answering else None)
+            manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            who = _who(_the_one(name)) if plugin is answering else _listener(plugin)
+            raise PluginError(
+                f"{who} cannot be registered: {_said(error)}. Its hooks must have the names and arguments of "
+                "vvos_core.hooks.Spec."
+            ) from error
+    for hook in _ANSWERED:
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            if implementation.plugin is not answering and not implementation.wrapper and not implementation.hookwrapper:
+                raise PluginError(
+                    f"{_listener(implementation.plugin)} answers {hook}, which only {name} may; "
+                    "let it wrap (wrapper=True), or implement notify."
+                )
     return manager
+
+
+def _listener(plugin: object) -> str:
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    return f"the plugin {cls.__module__}.{cls.__qualname__}"
+
+
+def _said(error: Exception) -> str:
+    """What an exception says, as a part of a sentence."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
 
 
 def _the_one(name: str) -> EntryPoint:
@@ -142,14 +169,17 @@ def _fault(loaded: object) -> str:
     for attribute in ("Settings", "rules", "checksum"):
         if not hasattr(loaded, attribute):
             return f"lacks the attribute {attribute}"
-    rules = loaded.rules
+    rules = getattr(loaded, "rules", None)
     if not isinstance(rules, Rules | property):
         return f"has rules of type {type(rules).__name__} instead of Rules"
     return ""
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("an unknown package", "?")
+    """Name and version; of a distribution that lost its metadata, words that say so."""
+    if point.dist is None or "Name" not in point.dist.metadata or "Version" not in point.dist.metadata:
+        return "a package without metadata", "?"
+    return point.dist.name, point.dist.version
 
 
 def _who(point: EntryPoint) -> str:

@@ -80,6 +80,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str = "application/octet-stream"
     cover: bool = False
     """Whether an object that is there may be replaced."""
+    keep_existing: bool = False
+    """Where it may not: the file is skipped, and has not failed."""
     expires_at: float = 0.0
     """Seconds since 1970, UTC."""
     multipart: bool = False
@@ -252,5 +254,5 @@ class Checksum(Protocol):
     def new(self) -> Hasher: ...
 
     def combine(self, receipts: Sequence[Receipt], /) -> str:
-        """``algorithm:value`` of the object whose chunks, in order, have these receipts; empty when one lacks its own."""
+        """``algorithm:value`` of the object whose chunks, in order, have these receipts; empty when one lacks its."""
         ...

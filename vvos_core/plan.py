@@ -7,7 +7,7 @@ from .model import Plan, Rules
 
 
 def plan_chunks(size: int, rules: Rules) -> Plan:
-    """The plan for ``size`` bytes: one piece up to the threshold, above it equal parts and a last one that may be shorter.
+    """The plan for ``size`` bytes: one piece up to the threshold, above it equal parts and a last that may be shorter.
 
     Raises ``TooLarge`` when no plan within the rules can hold the file.
     """
@@ -20,6 +20,3 @@ def plan_chunks(size: int, rules: Rules) -> Plan:
         if needed > part_size:
             raise TooLarge(f"the file has {size} bytes; this provider's largest object has {rules.max_size}.")
     return Plan(size=size, multipart=True, part_size=part_size)
-
-
-plan = plan_chunks

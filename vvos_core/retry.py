@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
-    """``attempts`` in all, within ``seconds``; the wait is random between 0 and ``base`` · 2ⁿ, at most ``longest`` seconds.
+    """``attempts`` in all, within ``seconds``; a wait is random between 0 and ``base`` · 2ⁿ, at most ``longest``, s.
 
     Full jitter keeps a thousand clients that failed together from coming back together.
     """
@@ -49,12 +49,20 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
             asked = error.retry_after if isinstance(error, VVOSError) else None
             return max(jitter(state), asked or 0.0)
 
-        pending = [first]
+        last = first
+        begun = False
 
         def attempt() -> T:
-            if pending:
-                raise pending.pop()
-            return call()
+            nonlocal last, begun
+            # The first failure counts as the first attempt; after it, a wait that ended because of ``stop`` ends all.
+            if not begun or stop.is_set():
+                begun = True
+                raise last
+            try:
+                return call()
+            except VVOSError as error:
+                last = error
+                raise
 
         retrying = t.Retrying(
             retry=t.retry_if_exception(lambda error: isinstance(error, VVOSError) and error.retryable),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from .errors import SourceChanged, SourceError, SourceMissing
+from .errors import Cancelled, SourceChanged, SourceError, SourceMissing, VVOSError
 
 BLOCK = 256 * 1024
 """Bytes read, checksummed and sent at a time: large enough that Python's part is small, small enough for the caches."""
@@ -93,7 +93,7 @@ class FileSource:
                 raise SourceError(
                     f"{self.label} cannot be read: permission denied; change its mode or run as its owner."
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a path with U+0000 in it
             raise _unreadable(self.label, error) from error
         self.size = info.st_size
         self._fingerprint = _fingerprint(info)
@@ -122,10 +122,9 @@ class FileSource:
 
     def _read(self, offset: int, length: int) -> Iterator[memoryview]:
         try:
-            file = open(self.path, "rb", buffering=0)  # noqa: SIM115  # closed below; errors of open differ from those of read
-        except FileNotFoundError as error:
-            raise SourceChanged(f"{self.label} vanished while it was uploaded.") from error
+            file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115  # closed below; errors of open differ from those of read
         except OSError as error:
+            self.check()
             raise _unreadable(self.label, error) from error
         with file:
             self._compare(os.fstat(file.fileno()))
@@ -152,7 +151,8 @@ class BytesSource:
     __slots__ = ("_data", "label", "size")
 
     def __init__(self, data: bytes | bytearray | memoryview, label: str) -> None:
-        self._data = memoryview(bytes(data) if isinstance(data, bytearray) else data).cast("B")
+        # Copied unless they are bytes already: whatever else there is may be changed, or be a view of what may.
+        self._data = memoryview(bytes(data))
         self.size = len(self._data)
         self.label = label
 
@@ -180,20 +180,36 @@ class StreamSource:
         """Reads ``stream`` to its end. Raises ``SourceError`` when it cannot be read, or the folder cannot hold it."""
         self.label = label
         self._lock = threading.Lock()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the source; see close()
         try:
-            while block := stream.read(BLOCK):
-                if not isinstance(block, bytes):
-                    raise SourceError(f"{label} gives text; open it in binary mode.")
-                self._file.write(block)
-            self.size = self._file.tell()
-            self._file.flush()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the source; see close()
         except OSError as error:
-            self._file.close()
+            raise _unreadable(label, error) from error
+        try:
+            self.size = self._fill(stream)
+        except VVOSError:
+            self.close()
+            raise
+        except Exception as error:
+            self.close()
             raise _unreadable(label, error) from error
         except BaseException:
-            self._file.close()
+            self.close()
             raise
+
+    def _fill(self, stream: BinaryIO) -> int:
+        while True:
+            block: object = stream.read(BLOCK)
+            if block is None:
+                raise SourceError(f"{self.label} has nothing to read just now; make the stream blocking.")
+            if isinstance(block, str):
+                raise SourceError(f"{self.label} gives text; open it in binary mode.")
+            if not isinstance(block, bytes | bytearray | memoryview):
+                raise SourceError(f"{self.label} gives {type(block).__name__}; give a binary stream.")
+            if not block:
+                break
+            self._file.write(block)
+        self._file.flush()
+        return self._file.tell()
 
     def chunk(self, number: int, offset: int, length: int, on_bytes: OnBytes | None = None) -> SourceChunk:
         return SourceChunk(number, offset, length, self._read, on_bytes)
@@ -202,12 +218,15 @@ class StreamSource:
         """The file has no name, so nobody else can change it."""
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
     def _read(self, offset: int, length: int) -> Iterator[memoryview]:
         end = offset + length
         while offset < end:
             with self._lock:
+                if self._file.closed:
+                    raise Cancelled(f"the upload of {self.label} has ended.")
                 self._file.seek(offset)
                 block = self._file.read(min(BLOCK, end - offset))
             if not block:
@@ -216,16 +235,22 @@ class StreamSource:
             yield memoryview(block)
 
 
-def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    """The regular files below ``folder``, in order of their names, as (path, path relative to it with ``/``).
+def walk(
+    folder: str | os.PathLike[str], on_error: Callable[[str, SourceError], None] | None = None
+) -> Iterator[tuple[str, str]]:
+    """The files below ``folder``, in order of their names, as (path, path relative to it with ``/``).
 
-    Links to files are followed, links to folders are not (they may lead in circles).
-    Raises ``SourceError`` when a folder cannot be read.
+    Links to files are followed, links to folders are not (they may lead in circles). ``on_error`` is told of a folder
+    that cannot be read, by its relative path, and the rest is walked; without it ``SourceError`` is raised.
     """
     root = Path(folder)
 
     def failed(error: OSError) -> None:
-        raise _unreadable(shown(error.filename or str(root)), error)
+        path = error.filename or str(root)
+        told = _unreadable(shown(path), error)
+        if on_error is None:
+            raise told from error
+        on_error(Path(path).relative_to(root).as_posix(), told)
 
     for parent, folders, names in os.walk(root, onerror=failed):
         folders.sort()
@@ -236,8 +261,9 @@ def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
 
 def guess_type(key: str) -> str:
     """The media type that the name suggests; ``application/octet-stream`` when it suggests none."""
-    guessed, encoding = mimetypes.guess_type(key, strict=False)
-    # "a.tar.gz" is guessed as a tar with an encoding; stored as such, browsers would unpack what was asked for as it is.
+    # With "./" before it a key that looks like a URL is still taken for a name; "data:" would name its own type.
+    guessed, encoding = mimetypes.guess_type(f"./{key}", strict=False)
+    # "a.tar.gz" is guessed as a tar with an encoding; stored as such, browsers would unpack it unasked.
     return guessed if guessed and not encoding else "application/octet-stream"
 
 
@@ -250,7 +276,13 @@ def _fingerprint(info: os.stat_result) -> tuple[int, int, int, int]:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
 
 
-def _unreadable(label: str, error: OSError) -> SourceError:
+def _open(path: str, flags: int) -> int:
+    """Opens for reading without waiting: a pipe that took the file's place would wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _unreadable(label: str, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceMissing(f"{label} is not there; check the path.")
-    return SourceError(f"{label} cannot be read: {(error.strerror or str(error)).lower()}.")
+    why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"{type(error).__name__} {error}"
+    return SourceError(f"{label} cannot be read: {' '.join(why.split()).rstrip('.')}.")

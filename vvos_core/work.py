@@ -1,11 +1,11 @@
-"""What the engine's workers do: each command as a blocking call, with its retries, that answers events and never raises."""
+"""What the engine's workers do: each command as a blocking call, with its retries, that answers events."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from . import errors
 from .calls import Calls, Store
@@ -125,10 +125,11 @@ class Work:
     # ── one file ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def put_chunk(self, job: Job, number: int) -> ev.Event:
-        state = job.upload.state
+        # The grant first: one that is renewed between the two reads is then an old one, never a new one that expired.
+        grant, state = job.upload.grant, job.upload.state
         if state is State.TOKEN:
             # Queued before the grant expired: sent now it would only be refused.
-            return ev.TokenExpired(number)
+            return ev.TokenExpired(number, grant)
         plan = job.upload.plan
         if state is not State.UPLOADING or plan is None:
             return ev.ChunkFailed(number, errors.Cancelled("the upload was stopped before this chunk was sent."))
@@ -142,13 +143,14 @@ class Work:
         chunk = job.source.chunk(number, offset, length, passed)
 
         def call() -> Receipt:
-            grant = _grant(job)
-            return self._calls.store(grant.provider).put_chunk(grant, chunk)
+            nonlocal grant
+            grant = current = _grant(job)
+            return self._calls.store(current.provider).put_chunk(current, chunk)
 
         try:
             return ev.ChunkStored(self._retry.run(call, self._stop))
         except errors.TokenExpired:
-            return ev.TokenExpired(number)
+            return ev.TokenExpired(number, grant)
         except VVOSError as error:
             return ev.ChunkFailed(number, error)
 
@@ -210,19 +212,18 @@ class Work:
             todo = [index for index, answer in enumerate(answers) if answer is None or _may_pass(answer)]
             for index, answer in zip(todo, call([items[index] for index in todo]), strict=True):
                 answers[index] = answer
-            for answer in answers:
-                if isinstance(answer, VVOSError) and answer.retryable:
-                    raise answer
+            for failed in filter(_may_pass, answers):
+                raise failed
 
-        failed: VVOSError = errors.BadAnswer("no answer came.")
+        unanswered: VVOSError = errors.BadAnswer("no answer came.")
         try:
             self._retry.run(once, self._stop)
         except VVOSError as error:
-            failed = error
-        return [failed if answer is None else answer for answer in answers]
+            unanswered = error
+        return [unanswered if item is None else item for item in answers]
 
 
-def _may_pass(answer: object) -> bool:
+def _may_pass(answer: object) -> TypeGuard[VVOSError]:
     return isinstance(answer, VVOSError) and answer.retryable
 
 

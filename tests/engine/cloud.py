@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import pluggy
@@ -29,19 +30,21 @@ from vvos_core.plan import plan_chunks
 from ..protocol.doubles import Sum
 
 Fault = Callable[[str, int], str]
-"""Given the hook and how often it was called (from 1): "" for no fault, "before" or "after" it acts, or an error's code."""
+"""Given the hook and its call's number, from 1: "" for no fault, "before" or "after" it acts, or an error's code."""
 
 
 def no_fault(hook: str, count: int) -> str:
     return ""
 
 
+class Nothing(msgspec.Struct):
+    """No settings."""
+
+
 class Cloud:
     """Objects and unfinished uploads, and the five hooks over them."""
 
-    class Settings(msgspec.Struct):
-        pass
-
+    Settings: Any = Nothing
     rules = Rules(threshold=10, part_size=4, min_part=1, max_part=1000, max_parts=100, max_key=100)
     checksum = Sum()
 
@@ -166,7 +169,7 @@ class Cloud:
         self.uploads.pop(grant.upload_id, None)
 
 
-def calls_of(cloud: Cloud, *listeners: object) -> Calls:
+def calls_of(cloud: Cloud, *listeners: object, keep_existing: bool = False) -> Calls:
     """The typed face over a cloud, as the loader would build it."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Spec)
@@ -174,4 +177,4 @@ def calls_of(cloud: Cloud, *listeners: object) -> Calls:
     for listener in listeners:
         manager.register(listener)
     manager.check_pending()
-    return Calls("cloud", manager, cloud, lambda name: Store(name, manager, cloud))
+    return Calls("cloud", manager, cloud, lambda name: Store(name, manager, cloud), keep_existing)

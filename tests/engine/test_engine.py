@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vvos_core import errors
+from vvos_core import errors, hookimpl
 from vvos_core.engine import Engine
 from vvos_core.job import Job, Order
+from vvos_core.model import Chunk, Grant, NotifyRequest, Receipt, TokenRequest
 from vvos_core.protocol.states import FINAL, State
 from vvos_core.protocol.upload import Upload
 from vvos_core.retry import RetryPolicy
@@ -47,11 +49,16 @@ def run(
     listeners: tuple[object, ...] = (),
 ) -> tuple[dict[str, Job], Log]:
     jobs = {
-        key: Job(Upload(number, source.size, keep_existing=keep, window=3), source, key, "text/plain", {})
+        key: Job(Upload(number, source.size, window=3), source, key, "text/plain", {})
         for number, (key, source) in enumerate(sources.items())
     }
     log = Log()
-    engine = Engine(calls_of(cloud, *listeners), make_request_token=lambda name: name, concurrency=3, retry=AT_ONCE)
+    engine = Engine(
+        calls_of(cloud, *listeners, keep_existing=keep),
+        make_request_token=lambda name: name,
+        concurrency=3,
+        retry=AT_ONCE,
+    )
     engine.run(iter(jobs.values()), Order(batch="b", cover=cover), log)
     assert sorted(log.ended_keys) == sorted(jobs), "every file ends once"
     assert all(job.upload.state in FINAL for job in jobs.values())
@@ -145,8 +152,8 @@ def test_an_expired_grant_is_renewed_and_stored_chunks_are_not_sent_again() -> N
     cloud = Cloud()
 
     def expire(hook: str, count: int) -> str:
-        if hook == "put_chunk" and count == 5:
-            cloud.generation += 1
+        if hook == "put_chunk" and count >= 5:
+            cloud.generation = 1
         return ""
 
     cloud.fault = expire
@@ -261,9 +268,6 @@ def test_a_source_that_changes_before_its_last_chunk_makes_no_object(tmp_path: P
 def test_listeners_are_told_once_of_what_passed_and_one_that_fails_stops_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from vvos_core import hookimpl
-    from vvos_core.model import NotifyRequest
-
     told: list[str] = []
 
     class Good:
@@ -332,8 +336,95 @@ def test_a_fault_of_our_own_is_raised_not_swallowed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(cloud, "fault", no_fault)
 
     class Broken(BytesSource):
-        def chunk(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # broken on purpose
+        def chunk(self, *args: Any, **kwargs: Any) -> Any:
             raise ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError):
         run(cloud, {"a": Broken(b"x", "x")})
+
+
+def test_chunks_that_were_on_their_way_with_an_expired_grant_renew_it_no_second_time() -> None:
+    """Their refusals come in after the renewal, one by one; each would be taken for an expiry of the new grant."""
+    expired = threading.Event()
+    renewed = threading.Event()
+
+    class Slow(Cloud):
+        @hookimpl
+        def put_chunk(self, grant: Grant, chunk: Chunk) -> Receipt:
+            if grant.data["generation"] == 0 and chunk.number > 1:
+                if not expired.is_set():
+                    expired.set()
+                    self.generation = 1
+                else:
+                    assert renewed.wait(30)
+            return super().put_chunk(grant, chunk)
+
+        @hookimpl
+        def token(self, request: TokenRequest) -> Sequence[Grant | errors.VVOSError]:
+            if request.files[0].renew:
+                renewed.set()
+            return super().token(request)
+
+    slow = Slow()
+    jobs, _ = run(slow, {"a": source(40)})
+    assert jobs["a"].upload.error is None
+    assert slow.objects["a"] == data(40)
+    assert slow.counts["token"] == 2
+
+
+def test_a_part_that_is_refused_for_a_taken_key_ends_its_file_alone() -> None:
+    cloud = Cloud(lambda name, count: "EXISTS" if name == "put_chunk" and count == 3 else "")
+    jobs, _ = run(cloud, {"a": source(40), "b": source(5)})
+    assert {job.upload.state for job in jobs.values()} <= {State.DONE, State.FAILED}
+    assert cloud.uploads == {}
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+def test_files_that_all_fail_as_they_begin_all_have_an_end(count: int, tmp_path: Path) -> None:
+    """More of them than are begun at a time."""
+    sources: dict[str, Source] = {}
+    for number in range(count):
+        path = tmp_path / str(number)
+        path.write_bytes(b"x")
+        sources[str(number)] = FileSource(path)
+        path.unlink()
+    jobs, log = run(Cloud(), {**sources, "last": source(5)})
+    assert jobs.pop("last").upload.state is State.DONE
+    assert all(isinstance(job.upload.error, errors.SourceChanged) for job in jobs.values())
+
+
+def test_an_interrupt_at_the_very_end_is_not_lost() -> None:
+    import signal
+
+    class Interrupting(Log):
+        def ended(self, job: Job) -> None:
+            super().ended(job)
+            signal.raise_signal(signal.SIGINT)
+
+    log = Interrupting()
+    cloud = Cloud()
+    engine = Engine(calls_of(cloud), make_request_token=lambda name: name)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(iter([Job(Upload(0, 5), source(5), "a", "", {})]), Order(batch="b"), log)
+    assert log.ended_keys == ["a"]
+
+
+def test_an_interrupt_gives_an_end_to_however_many_have_not_begun() -> None:
+    import signal
+
+    cloud = Cloud()
+    interrupted = threading.Event()
+
+    def interrupt(hook: str, count: int) -> str:
+        if hook == "token" and not interrupted.is_set():
+            interrupted.set()
+            signal.raise_signal(signal.SIGINT)
+        return ""
+
+    cloud.fault = interrupt
+    log = Log()
+    jobs = [Job(Upload(number, 1), source(1), f"f{number}", "", {}) for number in range(3000)]
+    with pytest.raises(KeyboardInterrupt):
+        Engine(calls_of(cloud), make_request_token=lambda name: name).run(iter(jobs), Order(batch="b"), log)
+    assert len(log.ended_keys) == 3000
+    assert {job.upload.state for job in jobs} <= FINAL

@@ -30,9 +30,10 @@ class File:
     """One upload, and the provider's side of it."""
 
     def __init__(self, number: int, size: int, cover: bool, keep: bool, seal: bool) -> None:
-        self.upload = Upload(number, size, keep_existing=keep, window=3)
+        self.upload = Upload(number, size, window=3)
         self.multipart = size > PART
         self.cover = cover
+        self.keep = keep
         self.seal = seal and self.multipart
         self.pending: list[do.Command] = []
         self.open = False
@@ -57,6 +58,7 @@ class File:
             client_key="k",
             size=self.upload.size,
             cover=self.cover,
+            keep_existing=self.keep,
             multipart=self.multipart,
             part_size=PART if self.multipart else 0,
             upload_id="u" if self.multipart else "",

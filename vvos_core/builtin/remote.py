@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
 
-from ..errors import BadAnswer, BadInput, ServiceFailed, VVOSError, from_code, nearest
+from ..errors import BadAnswer, BadInput, ServiceFailed, VVOSError, for_status, from_code
 from ..hooks import hookimpl
 from ..http import Answer, Http
 from ..model import (
@@ -25,11 +25,13 @@ from ..model import (
     Rules,
     TokenRequest,
 )
-from ..plan import plan
+from ..plan import plan_chunks
 from ..profile import ApiSettings
 
 PROTOCOL_FIELDS = frozenset({"requestToken", "accessToken", "keys", "files", "cover", "client", "parts"})
 """The protocol's own fields; a business parameter of such a name would overwrite one, and is refused."""
+LONGEST = 1000
+"""The most characters of somebody else's message that are passed on."""
 _OWN_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "host"})
 
 T = TypeVar("T")
@@ -43,10 +45,11 @@ class _Failed(Struct):
 
 
 class _Granted(Struct, rename="camel"):
-    size: int = -1
-    provider: str = ""
+    provider: str
+    size: int
     type: str = "application/octet-stream"
     cover: bool = False
+    keep_existing: bool = False
     expires_at: float = 0.0
     multipart: bool = False
     part_size: int = 0
@@ -87,10 +90,15 @@ class _NotifyAnswer(Struct):
     failed: list[_Failed] = field(default_factory=list)
 
 
-class _ErrorAnswer(Struct):
-    code: str = ""
-    message: str = ""
-    success: bool = True
+class _Told(Struct):
+    """What tells an answer from a refusal. Of any type: where they are not the protocol's, they are somebody else's."""
+
+    success: Any = True
+    code: Any = ""
+    message: Any = ""
+    objects: Any = None
+    keys: Any = None
+    failed: Any = None
 
 
 class Remote:
@@ -100,7 +108,7 @@ class Remote:
         """``rules_of`` gives a provider's rules by its name: a plain backend leaves the cutting to the client."""
         self._api = api
         self._rules_of = rules_of
-        self._http = Http(timeout=(10.0, api.timeout))
+        self._http = Http(timeout=(min(10.0, api.timeout), api.timeout))
 
     @hookimpl
     def token(self, request: TokenRequest) -> Sequence[Grant | VVOSError]:
@@ -187,6 +195,7 @@ class Remote:
             size=given.size,
             type=given.type,
             cover=given.cover,
+            keep_existing=given.keep_existing,
             expires_at=given.expires_at,
             multipart=given.multipart,
             part_size=given.part_size,
@@ -208,7 +217,7 @@ class Remote:
                 key=ask.client_key,
             )
         try:
-            cut = plan(ask.size, self._rules_of(provider))
+            cut = plan_chunks(ask.size, self._rules_of(provider))
         except VVOSError as error:
             return error
         return Grant(
@@ -238,17 +247,24 @@ class Remote:
         where = f"{name} at {_address(url)}"
         content = msgspec.json.encode({**call.body, **body})
         answer = self._http.send("POST", url, headers=headers, body=content, what=where)
-        if not 200 <= answer.status < 300:
-            raise _refused(where, answer)
+        good = 200 <= answer.status < 300
+        told = _Told()
         try:
-            told = msgspec.json.decode(answer.body, type=_ErrorAnswer)
-            if told.success is False and told.code not in ("", "SUCCESS") and not _has_items(answer.body):
-                raise from_code(told.code, f"{where}: {told.message or told.code}", http_status=403)
-            return msgspec.json.decode(answer.body, type=type_)
+            told = msgspec.json.decode(answer.body, type=_Told)
+            through = bool(told.keys or told.objects)
+            if told.failed and not through:
+                # Not one key got through; each has a reason of its own.
+                return msgspec.convert({"accessToken": "", "keys": {}, "failed": told.failed}, type_)
+            if good and (through or told.success is not False):
+                return msgspec.json.decode(answer.body, type=type_)
         except msgspec.ValidationError as error:
-            raise BadAnswer(f"{where} answered JSON that is not of the protocol: {error}.") from error
+            if good:
+                raise BadAnswer(f"{where} answered JSON that is not of the protocol: {error}.") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadAnswer(f"{where} did not answer JSON ({_media_type(answer)}); is it the right address?") from error
+            if good:
+                kind = _media_type(answer)
+                raise BadAnswer(f"{where} did not answer JSON ({kind}); is it the right address?") from error
+        raise _refused(where, answer, told)
 
 
 def check_business(call: Call) -> None:
@@ -259,6 +275,10 @@ def check_business(call: Call) -> None:
     for name in call.header:
         if name.lower() in _OWN_HEADERS:
             raise BadInput(f"the header {name!r} is the protocol's own; leave it out.")
+    try:
+        msgspec.json.encode(call.body)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"the business parameters cannot be written as JSON: {error}.") from error
 
 
 def _file(ask: Ask) -> dict[str, Any]:
@@ -281,25 +301,19 @@ def _failure(call: str, item: _Failed) -> VVOSError:
     return from_code(item.code or "DENIED", item.message or f"{call} refused it.", key=item.key, http_status=403)
 
 
-def _has_items(body: bytes) -> bool:
-    """Whether an answer that says ``success: false`` still speaks of single keys."""
-    raw: Mapping[str, object] = msgspec.json.decode(body, type=dict[str, Any])
-    return any(name in raw for name in ("objects", "failed", "keys"))
-
-
-def _refused(where: str, answer: Answer) -> VVOSError:
-    try:
-        told = msgspec.json.decode(answer.body, type=_ErrorAnswer)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        told = _ErrorAnswer()
-    if told.code:
+def _refused(where: str, answer: Answer, told: _Told) -> VVOSError:
+    good = answer.status < 300
+    code = str(told.code or "")
+    if good and code in ("", "SUCCESS"):
+        code = "DENIED"
+    if code:
         return from_code(
-            told.code,
-            f"{where}: {told.message or told.code}",
-            http_status=answer.status,
+            code,
+            f"{where}: {str(told.message or code)[:LONGEST]}",
+            http_status=403 if good else answer.status,
             retry_after=answer.retry_after,
         )
-    cls = ServiceFailed if answer.status >= 500 else nearest(answer.status)
+    cls = ServiceFailed if answer.status >= 500 else for_status(answer.status)
     return cls(f"{where} answered HTTP {answer.status} ({_media_type(answer)}).", retry_after=answer.retry_after)
 
 
@@ -309,6 +323,8 @@ def _media_type(answer: Answer) -> str:
 
 def _address(url: str) -> str:
     """The address without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

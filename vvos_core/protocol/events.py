@@ -34,9 +34,10 @@ class TokenRefused(Event, frozen=True):
 
 
 class TokenExpired(Event, frozen=True):
-    """A command was refused because the grant is over. ``number`` is the chunk's, where it was one."""
+    """A command was refused because the grant is over. ``number`` and ``grant`` are the chunk's, where it was one."""
 
     number: int = 0
+    grant: Grant | None = None
 
 
 class NothingFound(Event, frozen=True):

@@ -60,6 +60,11 @@ def all_stored(upload: Upload, event: ev.Event) -> bool:
     return upload.all_stored
 
 
+def outdated(upload: Upload, event: ev.Event) -> bool:
+    """A chunk was refused under a grant that has been renewed since: it goes again, and nothing expired."""
+    return isinstance(event, ev.TokenExpired) and event.grant is not None and event.grant is not upload.grant
+
+
 def may_renew(upload: Upload, event: ev.Event) -> bool:
     return upload.renewals < RENEWALS
 
@@ -97,7 +102,7 @@ def surely_ours(upload: Upload, event: ev.Event) -> bool:
 
 
 def keep_existing(upload: Upload, event: ev.Event) -> bool:
-    return upload.keep_existing
+    return upload.grant is not None and upload.grant.keep_existing
 
 
 def may_cover(upload: Upload, event: ev.Event) -> bool:
@@ -113,11 +118,15 @@ def may_cover_stored(upload: Upload, event: ev.Event) -> bool:
 
 
 def conflict(upload: Upload, event: ev.Event) -> bool:
-    """Something has the key. It may be our own, from a call whose answer was lost: ask before judging."""
+    """Something has the key. It may be our own, from a call whose answer was lost: ask before judging.
+
+    Not while other chunks fly: one part of several makes no object, so this is no lost answer of ours.
+    """
     return (
         isinstance(event, ev.ChunkFailed | ev.CompleteFailed)
         and isinstance(event.error, errors.Exists)
         and upload.rounds < ROUNDS
+        and not upload.flying
     )
 
 
@@ -365,6 +374,7 @@ TABLE: tuple[Move, ...] = (
     *_go_on(S.UPLOADING, ev.ChunkStored),
     Move(S.UPLOADING, ev.ChunkFailed, S.EXISTS, check_conflict, conflict),
     Move(S.UPLOADING, ev.ChunkFailed, S.FAILED, fail),
+    Move(S.UPLOADING, ev.TokenExpired, S.UPLOADING, send, outdated),
     *_expired(S.UPLOADING),
     # completing
     Move(S.COMPLETING, ev.Completed, S.UPLOADED, notify, as_read),

@@ -21,7 +21,6 @@ class Upload:
         "found",
         "grant",
         "hasher",
-        "keep_existing",
         "number",
         "open",
         "plan",
@@ -38,11 +37,10 @@ class Upload:
         "window",
     )
 
-    def __init__(self, number: int, size: int, *, keep_existing: bool = False, window: int = 4) -> None:
-        """``number`` names the upload within its batch; ``size`` in bytes; ``keep_existing``: a taken key is no failure."""
+    def __init__(self, number: int, size: int, *, window: int = 4) -> None:
+        """``number`` names the upload within its batch; ``size`` in bytes; ``window``: chunks handed out at a time."""
         self.number = number
         self.size = size
-        self.keep_existing = keep_existing
         self.window = window
         self.state = State.PENDING
         self.came_from = State.PENDING
