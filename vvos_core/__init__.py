@@ -24,161 +24,70 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .client import VVOS as VVOS
-    from .client import Result as Result
+    from .client import VVOS as VVOS, Result as Result
     from .errors import (
         BadAnswer as BadAnswer,
-    )
-    from .errors import (
         BadInput as BadInput,
-    )
-    from .errors import (
         BadKey as BadKey,
-    )
-    from .errors import (
         BadToken as BadToken,
-    )
-    from .errors import (
         Cancelled as Cancelled,
-    )
-    from .errors import (
         ConfigError as ConfigError,
-    )
-    from .errors import (
         ContractBroken as ContractBroken,
-    )
-    from .errors import (
         Denied as Denied,
-    )
-    from .errors import (
         DuplicateKey as DuplicateKey,
-    )
-    from .errors import (
         Exists as Exists,
-    )
-    from .errors import (
         KeyNotGranted as KeyNotGranted,
-    )
-    from .errors import (
         Mismatch as Mismatch,
-    )
-    from .errors import (
         NotFound as NotFound,
-    )
-    from .errors import (
         PluginError as PluginError,
-    )
-    from .errors import (
         ProtocolError as ProtocolError,
-    )
-    from .errors import (
         RequestReused as RequestReused,
-    )
-    from .errors import (
         ServiceFailed as ServiceFailed,
-    )
-    from .errors import (
         SourceChanged as SourceChanged,
-    )
-    from .errors import (
         SourceError as SourceError,
-    )
-    from .errors import (
         SourceMissing as SourceMissing,
-    )
-    from .errors import (
         TokenExpired as TokenExpired,
-    )
-    from .errors import (
         TooLarge as TooLarge,
-    )
-    from .errors import (
+        Unauthenticated as Unauthenticated,
         Unavailable as Unavailable,
-    )
-    from .errors import (
         VVOSError as VVOSError,
-    )
-    from .errors import (
         for_status as for_status,
-    )
-    from .errors import (
         from_code as from_code,
     )
-    from .hooks import Provider as Provider
-    from .hooks import hookimpl as hookimpl
-    from .http import Answer as Answer
-    from .http import Http as Http
+    from .hooks import Provider as Provider, hookimpl as hookimpl
+    from .http import Answer as Answer, Http as Http
     from .keys import check_key as check_key
     from .model import (
         GIB as GIB,
-    )
-    from .model import (
         MIB as MIB,
-    )
-    from .model import (
         Ask as Ask,
-    )
-    from .model import (
         Call as Call,
-    )
-    from .model import (
         Checksum as Checksum,
-    )
-    from .model import (
         Chunk as Chunk,
-    )
-    from .model import (
         ExistsRequest as ExistsRequest,
-    )
-    from .model import (
         Finished as Finished,
-    )
-    from .model import (
         Found as Found,
-    )
-    from .model import (
         Grant as Grant,
-    )
-    from .model import (
         Hasher as Hasher,
-    )
-    from .model import (
         Notified as Notified,
-    )
-    from .model import (
         NotifyRequest as NotifyRequest,
-    )
-    from .model import (
         Plan as Plan,
-    )
-    from .model import (
         Receipt as Receipt,
-    )
-    from .model import (
         Rules as Rules,
-    )
-    from .model import (
         Secret as Secret,
-    )
-    from .model import (
         Stored as Stored,
-    )
-    from .model import (
         TokenRequest as TokenRequest,
     )
     from .plan import plan_chunks as plan_chunks
-    from .profile import ApiSettings as ApiSettings
-    from .profile import Config as Config
-    from .profile import Profile as Profile
-    from .progress import FileProgress as FileProgress
-    from .progress import Progress as Progress
+    from .profile import ApiSettings as ApiSettings, Config as Config, Profile as Profile
+    from .progress import FileProgress as FileProgress, Progress as Progress
     from .retry import RetryPolicy as RetryPolicy
 
 _FACE = {
     "errors": (
         "BadAnswer BadInput BadKey BadToken Cancelled ConfigError ContractBroken Denied DuplicateKey Exists "
         "KeyNotGranted Mismatch NotFound PluginError ProtocolError RequestReused ServiceFailed SourceChanged "
-        "SourceError SourceMissing TokenExpired TooLarge Unavailable VVOSError for_status from_code "
+        "SourceError SourceMissing TokenExpired TooLarge Unavailable Unauthenticated VVOSError for_status from_code "
     ),
     "model": (
         "GIB MIB Ask Call Checksum Chunk ExistsRequest Finished Found Grant Hasher Notified NotifyRequest Plan "

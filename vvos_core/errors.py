@@ -14,6 +14,7 @@
     │  ├─ SourceMissing             SOURCE_MISSING        no      400   a path that is not there, or is empty of files
     │  └─ SourceChanged             SOURCE_CHANGED        no      409   a file changed while it was read
     ├─ Denied                       DENIED                no      403   somebody said no
+    │  ├─ Unauthenticated           UNAUTHENTICATED       no      401   the caller did not show who it is
     │  ├─ BadToken                  BAD_TOKEN             no      401   a token that was not issued here, or was altered
     │  ├─ TokenExpired              TOKEN_EXPIRED         no      401   a token that was good once; may be renewed
     │  └─ KeyNotGranted             KEY_NOT_GRANTED       no      403   a key that is not in the token
@@ -117,6 +118,11 @@ class SourceChanged(SourceError):
 class Denied(VVOSError):
     code = "DENIED"
     http_status = 403
+
+
+class Unauthenticated(Denied):
+    code = "UNAUTHENTICATED"
+    http_status = 401
 
 
 class BadToken(Denied):

@@ -33,6 +33,8 @@ def _fault(key: str, max_bytes: int) -> str:
             return "has an empty segment ('//', or '/' at its end); leave it out"
         if segment in (".", ".."):
             return f"has the segment '{segment}'; name the file without it"
+    if key.isascii() and key.isprintable():
+        return ""
     for char in key:
         category = unicodedata.category(char)
         if category == "Cc":

@@ -388,7 +388,7 @@ def test_files_that_all_fail_as_they_begin_all_have_an_end(count: int, tmp_path:
         path.write_bytes(b"x")
         sources[str(number)] = FileSource(path)
         path.unlink()
-    jobs, log = run(Cloud(), {**sources, "last": source(5)})
+    jobs, _ = run(Cloud(), {**sources, "last": source(5)})
     assert jobs.pop("last").upload.state is State.DONE
     assert all(isinstance(job.upload.error, errors.SourceChanged) for job in jobs.values())
 

@@ -7,18 +7,13 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from ..errors import Denied
+from ..errors import Unauthenticated
 from ..hooks import hookspec
 from ..model import Ask
 
+__all__ = ["Access", "BusinessCall", "BusinessSpec", "CallName", "Placed", "Unauthenticated"]
+
 CallName = Literal["gettoken", "exists", "notifier"]
-
-
-class Unauthenticated(Denied):
-    """401: the caller did not show who it is. Raised by ``authorize``; ``Denied`` itself is 403: known, but may not."""
-
-    code = "UNAUTHENTICATED"
-    http_status = 401
 
 
 class BusinessCall(Struct, frozen=True, kw_only=True):
