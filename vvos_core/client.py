@@ -22,8 +22,7 @@ from .job import Job, Order
 from .keys import check_key
 from .loader import load, remote
 from .model import Call
-from .profile import ApiSettings, Config, Profile
-from .profile import load as load_config
+from .profile import ApiSettings, Config, Profile, load as load_config
 from .progress import Progress, Tracker
 from .protocol.upload import Upload
 from .retry import RetryPolicy

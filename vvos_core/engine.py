@@ -14,8 +14,7 @@ from .calls import Calls
 from .errors import VVOSError
 from .interrupt import interrupts
 from .job import Job, Order
-from .protocol import commands as do
-from .protocol import events as ev
+from .protocol import commands as do, events as ev
 from .protocol.machine import advance
 from .protocol.states import FINAL
 from .retry import RetryPolicy

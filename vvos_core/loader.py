@@ -91,8 +91,9 @@ def remote(api: ApiSettings, plugins: Sequence[object] = ()) -> Calls:
     """The hooks of a client that a broker serves: the broker answers, the provider that it names stores."""
     from .builtin.remote import Remote
 
-    plugin = Remote(api, lambda name: storing(name).rules)
-    return Calls("the broker", _manager("the broker", plugin, plugins), plugin, storing)
+    plugin = Remote(api, lambda name: calls.store(name).rules)
+    calls = Calls("the broker", _manager("the broker", plugin, plugins), plugin, storing)
+    return calls
 
 
 def _make(name: str, cls: type[Provider], settings: object) -> Provider:

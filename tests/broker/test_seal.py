@@ -9,8 +9,7 @@ import zlib
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vvos_core.broker import seal as sealing
 from vvos_core.broker.seal import RENEWABLE, Permission, Seal

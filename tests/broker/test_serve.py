@@ -17,8 +17,7 @@ import httpx
 import pytest
 
 from vvos_core import request_token
-from vvos_core.broker import app as app_module
-from vvos_core.broker import create_app
+from vvos_core.broker import app as app_module, create_app
 from vvos_core.broker.hooks import Access
 from vvos_core.broker.serve import BrokerServer, serve
 from vvos_core.errors import ConfigError

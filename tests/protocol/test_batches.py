@@ -7,14 +7,12 @@ no chunk is sent twice without need, and no unfinished upload is left behind.
 from __future__ import annotations
 
 import msgspec
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from vvos_core import errors
 from vvos_core.model import Found, Grant, Receipt, Stored
-from vvos_core.protocol import commands as do
-from vvos_core.protocol import events as ev
+from vvos_core.protocol import commands as do, events as ev
 from vvos_core.protocol.machine import advance
 from vvos_core.protocol.states import FINAL, State
 from vvos_core.protocol.upload import Upload

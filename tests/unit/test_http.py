@@ -15,8 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vvos_core.errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable
 from vvos_core.http import MAX_ANSWER, Http

@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from .. import errors
 from ..model import Plan
-from . import commands as do
-from . import events as ev
+from . import commands as do, events as ev
 from .states import FINAL, State
 from .upload import Upload
 

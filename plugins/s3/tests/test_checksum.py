@@ -7,8 +7,7 @@ from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from vvos_s3 import S3
 from vvos_s3.checksum import md5
 from vvos_s3.metadata import encode

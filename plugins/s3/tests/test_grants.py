@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from vvos_s3 import Settings, grants
 from vvos_s3.address import locate
 from vvos_s3.sigv4 import Signer

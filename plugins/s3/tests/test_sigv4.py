@@ -8,8 +8,7 @@ from unittest import mock
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from vvos_s3.sigv4 import Signer
 
 from vvos_core.model import Secret

@@ -25,8 +25,7 @@ from vvos_core import (
 
 from .checksum import Crc64Nvme
 from .putter import Putter
-from .settings import Settings as Bucket
-from .settings import rules
+from .settings import Settings as Bucket, rules
 
 if TYPE_CHECKING:
     from .granter import Granter

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from awscrt import checksums as crt  # type: ignore[import-untyped,unused-ignore]  # ships no types
 from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]  # ships no types
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 KEYS = [
     "plain.txt",

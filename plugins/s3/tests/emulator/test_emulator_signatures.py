@@ -13,8 +13,7 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped,unused-ignore
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped,unused-ignore]  # ships no types
 from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]  # ships no types
 from botocore.credentials import Credentials  # type: ignore[import-untyped,unused-ignore]  # ships no types
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
