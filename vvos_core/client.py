@@ -130,7 +130,7 @@ class VVOS:
         if isinstance(profile, Profile):
             chosen = profile
         else:
-            found = config if isinstance(config, Config) else load_config(config)
+            found = config if isinstance(config, Config) else load_config(config, broker=False)
             if profile is None and found.api.gettoken:
                 return remote(found.api, plugins), found.api.client
             chosen = found.profile(profile)

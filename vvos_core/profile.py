@@ -19,14 +19,19 @@ __all__ = ["ApiSettings", "BrokerSettings", "Config", "Mistake", "Profile", "exa
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ, cwd: Path | None = None
+    path: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] = os.environ,
+    cwd: Path | None = None,
+    *,
+    broker: bool = True,
 ) -> Config:
     """The configuration from the first of: ``path``, ``VVOS_CONFIG``, ``vvos.toml`` in ``cwd``, the user's own one.
 
-    The environment's ``VVOS_…`` variables override the file, and are enough without one.
+    The environment's ``VVOS_…`` variables override the file, and are enough without one. ``broker`` False leaves out
+    the broker's table: a client that shares the file does not have its secrets.
     Raises ``ConfigError`` with every mistake, one on a line.
     """
-    config, mistakes = _load(path, env, cwd)
+    config, mistakes = _load(path, env, cwd, () if broker else ("broker",))
     if mistakes:
         raise refused(mistakes)
     return config
@@ -47,12 +52,12 @@ def examine(
 
 
 def _load(
-    path: str | os.PathLike[str] | None, env: Mapping[str, str], cwd: Path | None
+    path: str | os.PathLike[str] | None, env: Mapping[str, str], cwd: Path | None, without: Collection[str] = ()
 ) -> tuple[Config, list[Mistake]]:
     document = _read(path, env, cwd or Path())
     if isinstance(document, Mistake):
         return Config(), [document]
-    return _assemble(document, env)
+    return _assemble(document, env, without)
 
 
 def _read(path: str | os.PathLike[str] | None, env: Mapping[str, str], cwd: Path) -> Document | Mistake:
@@ -118,12 +123,13 @@ _TOP = ("default_profile", "profiles", "api", "broker")
 _CALLS = ("gettoken", "exists", "notifier")
 
 
-def _assemble(document: Document, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
-    given = overrides(env)
+def _assemble(document: Document, env: Mapping[str, str], without: Collection[str]) -> tuple[Config, list[Mistake]]:
+    """What ``document`` and ``env`` say, the tables ``without`` left out."""
+    given = overrides(env).without(*without)
     # VVOS_SOMETHING without a second level may be another program's.
     foreign = {name for name, node in given.below.items() if not node.below} - set(map(segment, _TOP))
     given = given.without(*foreign)
-    raw = {name: value for name, value in document.values.items() if name != "profiles"}
+    raw = {name: value for name, value in document.values.items() if name not in ("profiles", *without)}
     if isinstance(raw.get("api"), dict):
         raw["api"] = inline_headers(raw["api"])
     notes = _Notes(document)

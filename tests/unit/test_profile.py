@@ -486,7 +486,7 @@ def test_any_file_is_read_or_refused(raw: Any, top: str, env: dict[str, str]) ->
 
     document = Document()
     document.values = {top: raw}
-    config, mistakes = _assemble(document, env)
+    config, mistakes = _assemble(document, env, ())
     assert bool(mistakes) or isinstance(config, Config)
 
 
@@ -534,3 +534,13 @@ def test_every_key_is_documented(heading: str, settings: type[msgspec.Struct]) -
             default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
             written = Document(f"value = {rows[field.name].strip('`')}").values["value"]
             assert msgspec.to_builtins(default) == msgspec.to_builtins(tuple(written) if written == [] else written)
+
+
+def test_a_client_does_not_need_the_secrets_of_the_broker_whose_file_it_shares(tmp_path: Path) -> None:
+    (tmp_path / "vvos.toml").write_text(
+        '[api]\ngettoken = "http://b/gettoken"\nexists = "http://b/exists"\nnotifier = "http://b/notifier"\n'
+        '[broker]\nseal_keys = [{ env = "NOT_SET" }]\n'
+    )
+    with pytest.raises(ConfigError, match="NOT_SET"):
+        load(env={}, cwd=tmp_path)
+    assert load(env={}, cwd=tmp_path, broker=False).api.gettoken == "http://b/gettoken"

@@ -1,0 +1,35 @@
+"""The command line, ``vvos``.
+
+    commands    the group and its commands, each imported when it is called
+    outcome     what an error becomes: a sentence and an exit status
+    text        what may reach a terminal
+    put         uploads; it uses
+                display and bars (what a person sees), document (``--json``), address (``--api``)
+    serve, providers, config, emulate    the other commands
+    demo        and samples, its files
+    emulators   finds the emulators that distributions offer
+    waiting     running until told to stop
+
+Importing this imports click and nothing else, so that ``--version`` and ``--help`` cost little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .commands import vvos
+from .outcome import finish, prepare, report
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line with ``args`` (``sys.argv`` where None); answers the exit status. Never raises.
+
+    Statuses: 0 all went well; 1 something failed; 2 wrong usage or configuration, nothing was done; 70 a fault of
+    VVOS's own; 130 interrupted.
+    """
+    prepare()
+    try:
+        status = vvos.main(args, prog_name="vvos", standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the user gets a sentence and not a traceback
+        status = report(error)
+    return finish(status if isinstance(status, int) else 0)

@@ -1,0 +1,147 @@
+"""``vvos put``: uploads files, folders and standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from ..client import VVOS, Result
+from ..errors import BadInput, Cancelled, VVOSError
+from ..profile import load
+from .address import broker_at
+from .display import Display, summary
+from .document import Fault, document, fault, write
+from .outcome import FAILED, FAULT, INTERRUPTED, OK, report, say, status, unexpected
+from .text import well_formed
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    paths: tuple[str, ...]
+    config: str | None
+    profile: str | None
+    api: str | None
+    key: str | None
+    prefix: str
+    cover: bool
+    type: str
+    metadata: dict[str, str]
+
+
+class JsonCommand(click.Command):
+    """A command whose usage errors, too, are told as a document where one was asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        wanted = "--json" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if wanted:
+                write(document([], 0.0, Fault("USAGE", well_formed(error.format_message()))))
+            raise
+
+
+def _metadata(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{item!r} is not NAME=VALUE.")
+        if name in metadata:
+            raise click.BadParameter(f"{name!r} is given twice.")
+        metadata[name] = value
+    return metadata
+
+
+@click.command(cls=JsonCommand, short_help="Upload files and folders.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(readable=False))
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(readable=False),
+    help="The vvos.toml to use, instead of searching one.",
+)
+@click.option("--profile", metavar="NAME", help="Upload with this profile's own keys, without a broker.")
+@click.option("--api", metavar="URL", help="Upload through the broker at this address.")
+@click.option("--key", help="The name of the object; for one file, or standard input.")
+@click.option("--prefix", default="", help="Put before every key: 'a/' for a folder of that name.")
+@click.option("--cover/--no-cover", default=False, help="Replace objects that are there, or not (the default).")
+@click.option("--type", "type_", metavar="TYPE", default="", help="The media type; otherwise guessed from each name.")
+@click.option(
+    "--meta",
+    "metadata",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_metadata,
+    help="Kept with the objects; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+def put(as_json: bool, quiet: bool, type_: str, **given: Any) -> int:
+    """Upload files, folders with all that is in them, or standard input ('-', with --key).
+
+    Without --profile and --api the configuration says where to: its [api], else its default profile.
+
+    Exit status: 0 every file arrived; 1 one failed; 2 wrong usage or configuration, nothing was sent; 130 interrupted.
+    """
+    options = Options(type=type_, **given)
+    began = time.monotonic()
+    display = Display(results=not quiet and not as_json, bars=not quiet)
+    ended_by: Fault | None = None
+    try:
+        with display:
+            results = _upload(options, display)
+        result_status = OK if all(result.ok for result in results) else FAILED
+    except BaseException as error:  # noqa: BLE001  # the document is due whatever happens
+        results = display.heard
+        ended_by, result_status = _ended(error, display)
+    seconds = time.monotonic() - began
+    if as_json:
+        write(document(results, seconds, ended_by))
+    elif ended_by is None and not quiet:
+        click.echo(summary(results, seconds), err=True)
+    return result_status
+
+
+def _upload(options: Options, display: Display) -> list[Result]:
+    uploads = _client(options)
+    for path in options.paths:
+        item: Any = path
+        if path == "-":
+            item = sys.stdin.buffer
+        if options.key is not None:
+            item = (item, options.key)
+        uploads.add_files(item, prefix=options.prefix, type=options.type, metadata=options.metadata)
+    return uploads.submit(on_result=display.on_result, on_progress=display.on_progress)
+
+
+def _client(options: Options) -> VVOS:
+    if options.api is not None and options.profile is not None:
+        raise BadInput("--api and --profile exclude each other: a broker has profiles of its own; leave one out.")
+    if options.key is not None and (len(options.paths) != 1 or os.path.isdir(options.paths[0])):
+        raise BadInput("--key names one file; for a folder or several paths use --prefix.")
+    if "-" in options.paths and options.key is None:
+        raise BadInput("standard input has no name; give one with --key.")
+    config = load(options.config, broker=False)
+    if options.api is not None:
+        return VVOS(api=broker_at(options.api, config.api), cover=options.cover)
+    return VVOS(config=config, profile=options.profile, cover=options.cover)
+
+
+def _ended(error: BaseException, display: Display) -> tuple[Fault, int]:
+    """Say what ended the command before its time; answers it for the document, and the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        message = display.interrupted()
+        say(message)
+        return fault(Cancelled(message)), INTERRUPTED
+    report(error)
+    if isinstance(error, VVOSError):
+        return fault(error), status(error)
+    return Fault("INTERNAL", well_formed(unexpected(error))), FAULT
