@@ -20,7 +20,7 @@ $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/vvos demo $(FILES)
+	$(BIN)/vvos demo --emulator s3 $(FILES)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
