@@ -56,7 +56,7 @@ def boto3_client(emulator: S3Emulator) -> Any:
 
 def config_for(emulator: S3Emulator, folder: Path, endpoint: str = "", **profile: Any) -> Config:
     """A broker's configuration over the emulator; ``profile`` adds settings of the provider."""
-    settings = dict(emulator.profile()) | profile
+    settings: dict[str, Any] = dict(emulator.profile()) | profile
     if endpoint:
         settings["endpoint"] = endpoint
     on_exists = settings.pop("on_exists", "fail")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from ..errors import BadAnswer, BadInput, ServiceFailed, VVOSError, for_status, from_code
+from ..errors import BadAnswer, BadInput, VVOSError, for_status, from_code
 from ..hooks import hookimpl
 from ..http import Answer, Http
 from ..model import (
@@ -302,19 +302,16 @@ def _failure(call: str, item: _Failed) -> VVOSError:
 
 
 def _refused(where: str, answer: Answer, told: _Told) -> VVOSError:
-    good = answer.status < 300
     code = str(told.code or "")
-    if good and code in ("", "SUCCESS"):
-        code = "DENIED"
+    status = answer.status
+    if status < 300:
+        # It says success: false, and HTTP says otherwise: a refusal like any other.
+        code, status = "DENIED" if code in ("", "SUCCESS") else code, 403
     if code:
-        return from_code(
-            code,
-            f"{where}: {str(told.message or code)[:LONGEST]}",
-            http_status=403 if good else answer.status,
-            retry_after=answer.retry_after,
-        )
-    cls = ServiceFailed if answer.status >= 500 else for_status(answer.status)
-    return cls(f"{where} answered HTTP {answer.status} ({_media_type(answer)}).", retry_after=answer.retry_after)
+        message = str(told.message or f"refused with {code}.")[:LONGEST]
+        return from_code(code, f"{where}: {message}", http_status=status, retry_after=answer.retry_after)
+    message = f"{where} answered HTTP {status} ({_media_type(answer)})."
+    return for_status(status)(message, retry_after=answer.retry_after)
 
 
 def _media_type(answer: Answer) -> str:
