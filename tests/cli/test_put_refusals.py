@@ -106,7 +106,7 @@ def test_what_should_not_happen_is_one_sentence(
 
 
 def test_an_interrupt_before_anything_is_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(path: object) -> None:
+    def interrupted(path: object, broker: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vvos_core.cli.put.load", interrupted)

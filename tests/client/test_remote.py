@@ -1,0 +1,701 @@
+"""The broker as a client sees it, over real sockets: what goes out, and what becomes of every kind of answer."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from vvos_core import ApiSettings, BadInput, Result, Secret, VVOSError
+from vvos_core.http import MAX_ANSWER
+from vvos_core.loader import remote
+from vvos_core.model import Ask, ExistsRequest, Finished, Found, Grant, Notified, NotifyRequest, TokenRequest
+
+from ..engine.cloud import Cloud
+from .brokers import CALLS, Answer, Broker, Raw, Request, TokenCloud, as_json, client, extended, plain
+
+
+def data(size: int) -> bytes:
+    return bytes(index * 7 % 251 for index in range(size))
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+@pytest.fixture
+def broker(cloud: Cloud) -> Iterator[Broker]:
+    with Broker(extended(cloud)) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,[::1]")
+
+
+def put(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, size: int = 5, **settings: Any) -> Result:
+    """One file through ``broker``."""
+    vvos = client(monkeypatch, cloud, broker.settings(**settings))
+    vvos.add_files((data(size), "文件.txt"))
+    [result] = vvos.submit()
+    return result
+
+
+def reason(result: Result) -> VVOSError:
+    assert result.state == "failed"
+    assert result.error is not None
+    message = str(result.error)
+    assert message.endswith((".", "?", "。")), message
+    assert "\n" not in message
+    return result.error
+
+
+# ── good brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_files_arrive_through_an_extended_broker(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(data(size), f"文件{size}") for size in (0, 5, 10, 11, 55)])
+    results = vvos.submit()
+    assert [result.error for result in results] == [None] * 5
+    assert cloud.objects == {f"e/文件{size}": data(size) for size in (0, 5, 10, 11, 55)}
+    assert [result.url for result in results] == [f"https://cdn/e/文件{size}" for size in (0, 5, 10, 11, 55)]
+    assert cloud.uploads == {}
+
+
+def test_files_arrive_through_a_plain_backend_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = TokenCloud()
+    with Broker(plain(cloud)) as broker:
+        vvos = client(monkeypatch, cloud, broker.settings(provider="cloud"))
+        vvos.add_files([(data(size), f"f{size}") for size in (0, 5, 55)], type="text/plain", metadata={"a": "b"})
+        results = vvos.submit()
+    assert [result.error for result in results] == [None] * 3
+    assert cloud.objects == {f"u/f{size}": data(size) for size in (0, 5, 55)}
+    assert {grant.access_token for grant in cloud.grants} == {"up-令牌"}
+    large = next(grant for grant in cloud.grants if grant.size == 55)
+    assert (large.provider, large.multipart, large.part_size, large.type) == ("cloud", True, 4, "text/plain")
+    assert dict(large.metadata) == {"a": "b"}
+    assert {request.body["accessToken"] for request in broker.requests if request.call != "gettoken"} == {"up-令牌"}
+
+
+def test_a_plain_backend_without_a_provider_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = TokenCloud()
+    with Broker(plain(cloud)) as broker:
+        error = reason(put(broker, cloud, monkeypatch))
+    assert error.code == "BAD_ANSWER"
+    assert "api.provider" in str(error)
+    assert broker.url("gettoken") in str(error)
+    assert broker.counts == {"gettoken": 1}
+    assert cloud.objects == {}
+
+
+def test_without_an_address_for_exists_nobody_is_asked(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert put(broker, cloud, monkeypatch, exists="").state == "done"
+    assert broker.counts == {"gettoken": 1, "notifier": 1}
+
+
+def test_a_thousand_files_go_in_few_calls(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"x", f"f{number}") for number in range(1000)])
+    assert {result.state for result in vvos.submit()} == {"done"}
+    assert broker.counts["gettoken"] == 5
+
+
+# ── what goes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_calls_have_the_fields_of_the_protocol(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vvos_core import VVOS, RetryPolicy
+
+    client(monkeypatch, cloud, broker.settings())
+    vvos = VVOS(broker.settings(client="网页"), cover=True, retry=RetryPolicy(base=0))
+    vvos.add_files((data(12), "目录/图.png"), metadata={"作者": "甲"})
+    assert vvos.submit()[0].state == "done"
+    gettoken, exists, notifier = broker.requests
+    assert gettoken.body.pop("requestToken").startswith("e30.")
+    assert gettoken.body == {
+        "keys": ["目录/图.png"],
+        "files": {"目录/图.png": {"size": 12, "type": "image/png", "metadata": {"作者": "甲"}}},
+        "cover": True,
+        "client": "网页",
+    }
+    assert exists.body == {"accessToken": "sealed-0", "keys": ["e/目录/图.png"]}
+    assert notifier.body == {
+        "accessToken": "sealed-0",
+        "keys": ["e/目录/图.png"],
+        "files": {"e/目录/图.png": {"size": 12, "checksum": f"sum:{sum(data(12))}"}},
+    }
+    for request in broker.requests:
+        assert request.headers["content-type"] == "application/json"
+        assert request.path == f"/api/{request.call}"
+
+
+def test_business_parameters_reach_their_own_call_and_headers_all_three(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = {"Authorization": Secret("Bearer base"), "X-App": Secret("vvos")}
+    vvos = client(monkeypatch, cloud, broker.settings(header=header))
+    vvos.add_files((b"x", "a"))
+    vvos.submit(
+        header={"X-User": "7", "x-app": "own"},
+        gettoken={"课程": {"id": 1}},
+        exists={"note": [None]},
+        notifier={"success": "mine"},
+    )
+    assert [request.call for request in broker.requests] == list(CALLS)
+    gettoken, exists, notifier = (request.body for request in broker.requests)
+    assert gettoken["课程"] == {"id": 1}
+    assert exists["note"] == [None]
+    assert notifier["success"] == "mine"
+    assert "课程" not in {*exists, *notifier}
+    for request in broker.requests:
+        assert request.headers["x-user"] == "7"
+        assert request.headers["x-app"] == "own", "what is said for this submit goes before what is configured"
+        assert request.headers["authorization"] == "Bearer base"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gettoken": {"keys": []}},
+        {"exists": {"accessToken": "x"}},
+        {"notifier": {"files": {}}},
+        {"gettoken": {"requestToken": "x"}},
+        {"gettoken": {"cover": True}},
+        {"header": {"Content-Type": "text/plain"}},
+        {"gettoken": {"x": {1, 2}, "y": object()}},
+    ],
+    ids=lambda wrong: "-".join(wrong),
+)
+def test_what_would_overwrite_the_protocols_own_is_refused_before_anything_is_sent(
+    wrong: dict[str, Any], broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files((b"x", "a"))
+    with pytest.raises(BadInput) as caught:
+        vvos.submit(**wrong)
+    assert caught.value.code == "BAD_REQUEST"
+    assert broker.requests == []
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "中文"])
+def test_a_header_that_cannot_travel_is_a_sentence(
+    value: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files((b"x", "a"))
+    [result] = vvos.submit(header={"X-User": value})
+    error = reason(result)
+    assert error.code == "BAD_REQUEST"
+    assert "Evil" not in str(error)
+    assert broker.requests == []
+
+
+# ── renewal, and many tokens ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_expired_grant_is_renewed_with_its_access_token(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expire(hook: str, count: int) -> str:
+        if hook == "put_chunk" and count >= 4:
+            cloud.generation = 1
+        return ""
+
+    cloud.fault = expire
+    assert put(broker, cloud, monkeypatch, 40).state == "done"
+    assert cloud.objects == {"e/文件.txt": data(40)}
+    first, second = (request.body for request in broker.requests if request.call == "gettoken")
+    assert "accessToken" not in first
+    assert second["accessToken"] == "sealed-0"
+    assert second["keys"] == ["文件.txt"], "a file is known by its client key"
+    assert second["requestToken"] != first["requestToken"]
+    assert broker.requests[-1].body["accessToken"] == "sealed-1", "what was renewed is told with the new token"
+
+
+def grant(key: str, token: str) -> Grant:
+    return Grant(provider="cloud", key=key, client_key=f"c-{key}", size=1, access_token=token)
+
+
+def test_each_access_token_has_a_call_of_its_own(broker: Broker, cloud: Cloud) -> None:
+    """Files of one batch may have been granted, or renewed, in different calls."""
+    cloud.objects.update({"a": b"", "b": b"", "c": b""})
+    grants = (grant("a", "one"), grant("b", "two"), grant("c", "one"))
+    calls = remote(broker.settings())
+    assert calls.exists(ExistsRequest(grants=grants, parts=True)) == [Found(key=key, exists=False) for key in "abc"]
+    told = calls.notify(NotifyRequest(objects=tuple(Finished(grant=each, size=1) for each in grants)))
+    assert told == [Notified(key=key, url=f"https://cdn/{key}") for key in "abc"]
+    asks = tuple(Ask(client_key=each.client_key, key=each.key, size=1, renew=each) for each in grants)
+    fresh = Ask(client_key="new", key="new", size=1)
+    got = calls.token(
+        TokenRequest(files=(*asks, fresh), request_token="e30.x.y", issued_at=1.0, expires_at=2.0, cover=False)
+    )
+    assert [item.client_key for item in got if isinstance(item, Grant)] == ["c-a", "c-b", "c-c", "new"]
+    bodies = [(request.call, request.body.get("accessToken"), request.body["keys"]) for request in broker.requests]
+    assert bodies == [
+        ("exists", "one", ["a", "c"]),
+        ("exists", "two", ["b"]),
+        ("notifier", "one", ["a", "c"]),
+        ("notifier", "two", ["b"]),
+        ("gettoken", None, ["new"]),
+        ("gettoken", "one", ["c-a", "c-c"]),
+        ("gettoken", "two", ["c-b"]),
+    ]
+    assert [request.body.get("parts") for request in broker.requests[:2]] == [True, True]
+
+
+# ── bad brokers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HTML = b"<!DOCTYPE html><title>502 Bad Gateway</title>"
+
+
+def html(status: int, **headers: str) -> Raw:
+    return Raw(HTML, status, {"Content-Type": "text/html; charset=utf-8", **headers})
+
+
+BOMB = gzip.compress(b"[" * (200 << 20), 9)
+
+BAD: dict[str, tuple[Raw, str, str, bool]] = {
+    "HTML at 200": (html(200), "BAD_ANSWER", r"did not answer JSON \(text/html\); is it the right address\?", False),
+    "HTML at 404": (html(404), "NOT_FOUND", r"answered HTTP 404 \(text/html\)", False),
+    "HTML at 500": (html(500), "SERVICE_FAILED", r"answered HTTP 500 \(text/html\)", True),
+    "HTML at 502": (html(502), "SERVICE_FAILED", r"answered HTTP 502 \(text/html\)", True),
+    "nothing at 200": (Raw(b""), "BAD_ANSWER", r"did not answer JSON \(no content type\)", False),
+    "nothing at 204": (Raw(b"", 204), "BAD_ANSWER", "did not answer JSON", False),
+    "nothing at 504": (Raw(b"", 504), "UNAVAILABLE", r"answered HTTP 504 \(no content type\)", True),
+    "JSON at 500": (
+        as_json({"success": False, "code": "LEDGER", "message": "磁盘满了。"}, 500),
+        "LEDGER",
+        "磁盘满了",
+        True,
+    ),
+    "JSON at 500, by a code of ours": (
+        as_json({"success": False, "code": "BAD_KEY", "message": "bad key."}, 500),
+        "BAD_KEY",
+        "bad key",
+        False,
+    ),
+    "busy": (as_json({"code": "UNAVAILABLE", "message": "busy."}, 503), "UNAVAILABLE", "busy", True),
+    "too many": (html(429), "UNAVAILABLE", "answered HTTP 429", True),
+    "log in": (
+        as_json({"success": False, "code": "NOT_LOGGED_IN", "message": "log in first."}, 401),
+        "NOT_LOGGED_IN",
+        "log in first",
+        False,
+    ),
+    "forbidden": (
+        as_json({"success": False, "code": "DENIED", "message": "not you."}, 403),
+        "DENIED",
+        "not you",
+        False,
+    ),
+    "a number for a code": (as_json({"code": 40103, "message": "过期了。"}, 401), "40103", "过期了", False),
+    "no code": (as_json({"message": "?"}, 403), "DENIED", "answered HTTP 403", False),
+    "failure at 200": (
+        as_json({"success": False, "code": "QUOTA", "message": "no room left."}),
+        "QUOTA",
+        "no room left",
+        False,
+    ),
+    "failure at 200, empty-handed": (
+        as_json({"success": False, "code": "QUOTA", "message": "no room left.", "objects": [], "keys": {}}),
+        "QUOTA",
+        "no room left",
+        False,
+    ),
+    "failure at 200 without a word": (as_json({"success": False}), "DENIED", "refused with DENIED", False),
+    "busy at 200": (
+        as_json({"success": False, "code": "UNAVAILABLE", "message": "busy."}),
+        "UNAVAILABLE",
+        "busy",
+        True,
+    ),
+    "a list": (as_json([]), "BAD_ANSWER", r"not of the protocol: Expected `object`, got `array`", False),
+    "null": (as_json(None), "BAD_ANSWER", "not of the protocol", False),
+    "not UTF-8": (Raw(b'{"code": "\xff"}'), "BAD_ANSWER", "did not answer JSON", False),
+    "half a JSON": (Raw(b'{"accessToken": "x", "keys": {'), "BAD_ANSWER", "did not answer JSON", False),
+    "JSON of a thousand floors": (Raw(b'{"a":' + b"[" * 100_000), "BAD_ANSWER", "did not answer JSON", False),
+    "moved": (html(302, Location="http://127.0.0.1:1/login"), "BAD_ANSWER", "answered HTTP 302", False),
+    "too long": (Raw(b" " * (MAX_ANSWER + 1)), "BAD_ANSWER", "more than 4 MiB", False),
+    "a bomb": (Raw(BOMB, 200, {"Content-Encoding": "gzip"}), "BAD_ANSWER", "more than 4 MiB", False),
+    "not gzip": (Raw(b"{}", 200, {"Content-Encoding": "gzip"}), "BAD_ANSWER", "cannot be decoded", False),
+    "cut off": (Raw(b'{"accessToken"', length=1000), "UNAVAILABLE", "closed the connection", True),
+}
+"""An answer, and the code and sentence that become of it, and whether it is asked for again."""
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_answer_is_a_code_and_a_sentence_that_names_the_address(
+    what: str, call: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, code, words, again = BAD[what]
+    broker.answers[call] = lambda request, count: raw
+    error = reason(put(broker, cloud, monkeypatch))
+    assert error.code == code
+    assert re.search(words, str(error)), str(error)
+    assert call in str(error)
+    assert f"127.0.0.1:{broker.port}" in str(error)
+    assert "<" not in str(error), "nobody wants to read HTML"
+    assert broker.counts[call] == (3 if again else 1)
+    if call == "gettoken":
+        assert cloud.counts["put_chunk"] == 0
+
+
+def test_a_bomb_takes_no_memory_to_speak_of(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.answers["gettoken"] = lambda request, count: BAD["a bomb"][0]
+    client(monkeypatch, cloud, broker.settings())
+    tracemalloc.start()
+    try:
+        reason(put(broker, cloud, monkeypatch))
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20, "of 200 MiB"
+    finally:
+        tracemalloc.stop()
+
+
+GOOD_TOKEN = {"accessToken": "t", "keys": {"文件.txt": "k"}}
+GRANT = {"provider": "cloud", "size": 5, "data": {"generation": 0}}
+WRONG: dict[str, tuple[str, object, str]] = {
+    "accessToken is a number": (
+        "gettoken",
+        {**GOOD_TOKEN, "accessToken": 5},
+        r"Expected `str`, got `int`.*\$\.accessToken",
+    ),
+    "accessToken is missing": ("gettoken", {"keys": {}}, "missing required field `accessToken`"),
+    "keys is missing": ("gettoken", {"accessToken": "t"}, "missing required field `keys`"),
+    "keys is a list": ("gettoken", {**GOOD_TOKEN, "keys": ["k"]}, r"\$\.keys"),
+    "a key is a number": ("gettoken", {**GOOD_TOKEN, "keys": {"文件.txt": 5}}, r"\$\.keys"),
+    "a grant is a string": ("gettoken", {**GOOD_TOKEN, "grants": {"k": "x"}}, r"\$\.grants"),
+    "a grant lacks its provider": ("gettoken", {**GOOD_TOKEN, "grants": {"k": {"size": 5}}}, "field `provider`"),
+    "a grant lacks its size": ("gettoken", {**GOOD_TOKEN, "grants": {"k": {"provider": "cloud"}}}, "field `size`"),
+    "a size is a string": ("gettoken", {**GOOD_TOKEN, "grants": {"k": {**GRANT, "size": "5"}}}, r"`int`.*\.size"),
+    "a time is a string": ("gettoken", {**GOOD_TOKEN, "grants": {"k": {**GRANT, "expiresAt": "x"}}}, "expiresAt"),
+    "failed is a number": ("gettoken", {**GOOD_TOKEN, "failed": 3}, r"\$\.failed"),
+    "objects is an object": ("exists", {"objects": {"k": True}}, r"\$\.objects"),
+    "an object lacks its key": ("exists", {"objects": [{"exists": True}]}, "field `key`"),
+    "exists is a string": ("exists", {"objects": [{"key": "k", "exists": "no"}]}, r"\$\.objects\[.*\]\.exists"),
+    "a size is null": ("exists", {"objects": [{"key": "k", "exists": True, "size": None}]}, r"\.size"),
+    "objects is a string": ("notifier", {"code": "SUCCESS", "objects": "k", "success": True}, r"\$\.objects"),
+    "a url is a number": ("notifier", {"objects": [{"key": "k", "url": 5}], "success": True}, r"\.url"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_json_of_the_wrong_shape_is_told_with_its_field(
+    what: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, answer, words = WRONG[what]
+    broker.answers[call] = lambda request, count: as_json(answer)
+    error = reason(put(broker, cloud, monkeypatch))
+    assert error.code == "BAD_ANSWER"
+    assert re.search(words, str(error)), str(error)
+    assert broker.url(call) in str(error)
+    assert broker.counts[call] == 1
+
+
+def test_a_grant_for_another_file_is_refused_before_a_byte_is_sent(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.answers["gettoken"] = lambda request, count: as_json({**GOOD_TOKEN, "grants": {"k": {**GRANT, "size": 6}}})
+    assert reason(put(broker, cloud, monkeypatch)).code == "BAD_ANSWER"
+    assert not cloud.counts
+
+
+@pytest.mark.parametrize("key", ["../k", "a//b", "/k", "", "a\nb", "x" * 200])
+def test_a_server_key_that_no_provider_may_be_given_is_refused(
+    key: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"accessToken": "t", "keys": {"文件.txt": key}, "grants": {key: GRANT}}
+    broker.answers["gettoken"] = lambda request, count: as_json(answer)
+    assert reason(put(broker, cloud, monkeypatch)).code == "BAD_KEY"
+    assert not cloud.counts
+
+
+def test_a_provider_that_is_not_installed_is_told(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vvos_core import VVOS
+
+    answer = {**GOOD_TOKEN, "grants": {"k": {**GRANT, "provider": "nowhere"}}}
+    broker.answers["gettoken"] = lambda request, count: as_json(answer)
+    vvos = VVOS(broker.settings())
+    vvos.add_files((data(5), "文件.txt"))
+    [result] = vvos.submit()
+    assert result.error is not None
+    assert result.error.code == "PLUGIN"
+    assert "pip install vvos-nowhere" in str(result.error)
+
+
+def test_a_key_that_is_not_answered_is_one_sentence_and_the_others_go_on(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = broker.answers["gettoken"]
+
+    def forgetful(request: Request, count: int) -> Raw:
+        answer = msgspec.json.decode(good(request, count).body)
+        answer["keys"].pop("b")
+        return as_json(answer)
+
+    broker.answers["gettoken"] = forgetful
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"1", "a"), (b"2", "b"), (b"3", "c")])
+    a, b, c = vvos.submit()
+    assert (a.state, c.state) == ("done", "done")
+    assert str(reason(b)) == f"gettoken at {broker.url('gettoken')} did not answer for b."
+    assert reason(b).code == "BAD_ANSWER"
+
+
+def test_a_key_that_notifier_does_not_answer_has_failed(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.answers["notifier"] = lambda request, count: as_json({"code": "SUCCESS", "objects": [], "success": True})
+    error = reason(put(broker, cloud, monkeypatch))
+    assert (error.code, broker.counts["notifier"]) == ("BAD_ANSWER", 1)
+    assert "did not answer for e/文件.txt" in str(error)
+
+
+def test_each_key_has_its_own_failure(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = broker.answers["gettoken"]
+
+    def partly(request: Request, count: int) -> Raw:
+        answer = msgspec.json.decode(good(request, count).body)
+        if not answer["keys"].pop("b", None):
+            return as_json(answer)
+        failed = [{"key": "b", "code": "TOO_LARGE", "message": "b 太大。"}]
+        return as_json({**answer, "success": False, "code": "PARTIAL", "failed": failed})
+
+    broker.answers["gettoken"] = partly
+    broker.answers["notifier"] = lambda request, count: as_json(
+        {
+            "success": False,
+            "code": "PARTIAL",
+            "objects": [{"key": "e/a", "url": "u"}],
+            "failed": [{"key": "e/c", "code": "CHECKSUM_MISMATCH", "message": "differs."}],
+        }
+    )
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"1", "a"), (b"2", "b")])
+    a, b = vvos.submit()
+    assert a.state == "done"
+    assert (reason(b).code, str(b.error)) == ("TOO_LARGE", "b 太大。")
+    vvos.add_files((b"3", "c"))
+    [c] = vvos.submit()
+    assert (reason(c).code, str(c.error)) == ("CHECKSUM_MISMATCH", "differs.")
+
+
+@pytest.mark.parametrize("status", [200, 403, 413])
+def test_where_every_key_failed_each_has_its_own_reason_all_the_same(
+    status: int, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = [
+        {"key": "a", "code": "BAD_KEY", "message": "a is bad."},
+        {"key": "b", "code": "TOO_LARGE", "message": "b is large."},
+    ]
+    answer = {"success": False, "code": "BAD_KEY", "message": "a is bad.", "failed": failed}
+    broker.answers["gettoken"] = lambda request, count: as_json(answer, status)
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"1", "a"), (b"2", "b"), (b"3", "c")])
+    a, b, c = vvos.submit()
+    assert [reason(item).code for item in (a, b, c)] == ["BAD_KEY", "TOO_LARGE", "BAD_ANSWER"]
+    assert broker.counts["gettoken"] == 1
+
+
+def test_a_key_that_is_busy_is_asked_for_again_alone(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = broker.answers["gettoken"]
+
+    def busy(request: Request, count: int) -> Raw:
+        answer = msgspec.json.decode(good(request, count).body)
+        if count == 1:
+            answer["keys"].pop("b")
+            answer["failed"] = [{"key": "b", "code": "UNAVAILABLE", "message": "busy."}]
+        return as_json(answer)
+
+    broker.answers["gettoken"] = busy
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"1", "a"), (b"2", "b")])
+    assert [result.state for result in vvos.submit()] == ["done", "done"]
+    first, second = (request.body for request in broker.requests if request.call == "gettoken")
+    assert (first["keys"], second["keys"]) == (["a", "b"], ["b"])
+    assert first["requestToken"] != second["requestToken"]
+
+
+def test_a_repeated_call_has_the_same_request_token(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = broker.answers["gettoken"]
+    broker.answers["gettoken"] = lambda request, count: html(502) if count < 3 else good(request, count)
+    assert put(broker, cloud, monkeypatch).state == "done"
+    tokens = [request.body["requestToken"] for request in broker.requests if request.call == "gettoken"]
+    assert len(tokens) == 3
+    assert len(set(tokens)) == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_broker_that_is_down_for_a_moment_is_no_failure(
+    call: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good: Answer = broker.answers[call]
+    faults: list[Raw] = [BAD["busy"][0], BAD["cut off"][0]]
+    broker.answers[call] = lambda request, count: faults[count - 1] if count <= 2 else good(request, count)
+    assert put(broker, cloud, monkeypatch).state == "done"
+    assert broker.counts[call] == 3
+    assert cloud.counts["put_chunk"] == 1, "nothing was sent twice"
+
+
+def test_a_wait_that_the_broker_asks_for_is_kept(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("tenacity.sleep_using_event", lambda event: waits.append)
+    good = broker.answers["gettoken"]
+    busy = as_json({"code": "UNAVAILABLE", "message": "busy."}, 503, Retry_After="7")
+    broker.answers["gettoken"] = lambda request, count: busy if count == 1 else good(request, count)
+    assert put(broker, cloud, monkeypatch).state == "done"
+    assert waits == [7.0]
+
+
+def test_fields_of_somebody_else_are_ignored(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def more(answer: Answer) -> Answer:
+        def answered(request: Request, count: int) -> Raw:
+            told = msgspec.json.decode(answer(request, count).body)
+            theirs = {"traceId": "x", "data": {"a": [1]}, "message": None, "服务器": True}
+            return as_json({**theirs, **({"code": 0} if request.call == "gettoken" else {}), **told})
+
+        return answered
+
+    own = plain(cloud)
+    with Broker({call: more(answer) for call, answer in own.items()}) as other:
+        store = TokenCloud()
+        store.objects = cloud.objects
+        assert put(other, store, monkeypatch, provider="cloud").state == "done"
+    broker.answers = {call: more(answer) for call, answer in broker.answers.items()}
+    assert put(broker, cloud, monkeypatch).state == "done"
+
+
+# ── no answer ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_broker_that_is_down_is_told_with_its_address(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    settings = ApiSettings(
+        gettoken=f"http://127.0.0.1:{port}/t?sig=s3cr3t", notifier=f"http://127.0.0.1:{port}/n", timeout=5
+    )
+    vvos = client(monkeypatch, cloud, settings)
+    vvos.add_files([(b"x", "a"), (b"y", "b")])
+    for result in vvos.submit():
+        error = reason(result)
+        assert error.code == "UNAVAILABLE"
+        assert f"http://127.0.0.1:{port}/t" in str(error)
+        assert "refused the connection" in str(error)
+        assert "s3cr3t" not in str(error)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_broker_that_never_answers_is_given_up(
+    call: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(request: Request, count: int) -> Raw:
+        broker.release.wait(60)
+        return Raw()
+
+    broker.answers[call] = silent
+    error = reason(put(broker, cloud, monkeypatch, timeout=0.2))
+    assert error.code == "UNAVAILABLE"
+    assert "was silent for 0.2 s" in str(error)
+    assert broker.url(call) in str(error)
+    assert broker.counts[call] == 3
+
+
+def test_a_host_that_does_not_accept_is_waited_for_no_longer_than_configured(
+    monkeypatch: pytest.MonkeyPatch, cloud: Cloud
+) -> None:
+    """A listener whose queue is full drops what comes next, as a firewall does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = []
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            fillers.append(filler)
+        settings = ApiSettings(
+            gettoken=f"http://127.0.0.1:{port}/t", notifier=f"http://127.0.0.1:{port}/n", timeout=0.2
+        )
+        vvos = client(monkeypatch, cloud, settings, attempts=1)
+        vvos.add_files((b"x", "a"))
+        [result] = vvos.submit()
+        for filler in fillers:
+            filler.close()
+    assert "0.2 s" in str(reason(result))
+
+
+# ── what an address may hold ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["http://user:s3cr3t@127.0.0.1:{port}/api/gettoken", "http://127.0.0.1:{port}/api/gettoken?key=s3cr3t#s3cr3t"],
+)
+def test_an_address_is_told_without_what_may_be_secret(
+    form: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.answers["gettoken"] = lambda request, count: html(404)
+    error = reason(put(broker, cloud, monkeypatch, gettoken=form.format(port=broker.port)))
+    assert "s3cr3t" not in str(error)
+    assert "user" not in str(error)
+    assert broker.url("gettoken") in str(error)
+
+
+def test_a_query_in_an_address_reaches_the_broker(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(broker, cloud, monkeypatch, gettoken=broker.url("gettoken") + "?app=7")
+    assert broker.requests[0].path == "/api/gettoken?app=7"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://[::1]:9/t", "http://[::1]:9/t"),
+        ("http://127.0.0.1:70000/t", "127.0.0.1:70000"),
+        ("http://[::1/t", "address"),
+        ("ftp://127.0.0.1/t", "ftp://127.0.0.1/t"),
+        ("gettoken", "gettoken"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_a_sentence_not_a_breach(
+    url: str, shown: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vvos = client(monkeypatch, cloud, ApiSettings(gettoken=url, notifier=url, timeout=5), attempts=1)
+    vvos.add_files((b"x", "a"))
+    [result] = vvos.submit()
+    error = reason(result)
+    assert error.code in ("BAD_REQUEST", "UNAVAILABLE")
+    assert shown in str(error)
+
+
+def test_a_long_message_of_somebody_else_is_cut(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.answers["gettoken"] = lambda request, count: as_json({"code": "X", "message": "长" * 100_000}, 400)
+    result = put(broker, cloud, monkeypatch)
+    assert len(str(result.error)) < 1200
+
+
+def test_headers_of_the_settings_stay_secret(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = broker.settings(header={"Authorization": Secret("s3cr3t")})
+    assert "s3cr3t" not in repr(settings)
+    broker.answers["gettoken"] = lambda request, count: html(401)
+    error = reason(put(broker, cloud, monkeypatch, header={"Authorization": Secret("s3cr3t")}))
+    assert "s3cr3t" not in str(error)
