@@ -9,7 +9,8 @@ The map of the house, from the ground up; each floor imports only what stands ab
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
 - `builtin/`: plugins of the core's own: the broker as a client sees it
-- `work`, `engine`, `client`: doing what the machine says, and `VVOS`, the client's face
+- `entries`, `work`, `engine`, `results`, `client`: what was added, doing what the machine says, what became of it, and
+  `VVOS`, the client's face
 - `broker/`: the web API over the same hooks, as pure request → response and as an ASGI application
 - `cli/`, `testing/`: the command line; what plugin authors test with
 
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .client import VVOS as VVOS, Result as Result
+    from .client import VVOS as VVOS
     from .errors import (
         BadAnswer as BadAnswer,
         BadInput as BadInput,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from .plan import plan_chunks as plan_chunks
     from .profile import ApiSettings as ApiSettings, Config as Config, Profile as Profile
     from .progress import FileProgress as FileProgress, Progress as Progress
+    from .results import Result as Result
     from .retry import RetryPolicy as RetryPolicy
 
 _FACE = {
@@ -100,7 +102,8 @@ _FACE = {
     "retry": "RetryPolicy",
     "profile": "ApiSettings Config Profile",
     "progress": "FileProgress Progress",
-    "client": "VVOS Result",
+    "client": "VVOS",
+    "results": "Result",
 }
 _MODULE_OF = {name: module for module, names in _FACE.items() for name in names.split()}
 

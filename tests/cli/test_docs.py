@@ -16,8 +16,8 @@ from vvos_core.cli.commands import SUMMARIES, vvos
 from vvos_core.cli.display import arrival, failure, summary
 from vvos_core.cli.document import Document, Fault, File
 from vvos_core.cli.emulators import Emulator
-from vvos_core.client import Result
 from vvos_core.errors import BY_CODE
+from vvos_core.results import Result
 
 from .running import Run
 

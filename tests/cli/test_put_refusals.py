@@ -12,8 +12,8 @@ from vvos_s3.emulator import S3Emulator
 
 from vvos_core.cli.display import arrival, failure, summary
 from vvos_core.cli.outcome import FAULT, WRONG
-from vvos_core.client import Result
 from vvos_core.errors import Denied
+from vvos_core.results import Result
 
 from .running import Run
 

@@ -20,9 +20,9 @@ from rich.console import Console
 
 from vvos_core.cli.bars import picture
 from vvos_core.cli.display import Display
-from vvos_core.client import Result
 from vvos_core.errors import Denied
 from vvos_core.progress import FileProgress, Progress
+from vvos_core.results import Result
 
 from .running import Spawn
 

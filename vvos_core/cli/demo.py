@@ -19,9 +19,10 @@ from rich.text import Text
 
 from ..broker import create_app
 from ..broker.serve import BrokerServer
-from ..client import VVOS, Result
+from ..client import VVOS
 from ..model import Secret
 from ..profile import BrokerSettings, Config, Profile
+from ..results import Result
 from .address import CALLS
 from .display import Display, summary
 from .emulators import Emulator, choose, emulator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..client import Result
 from ..errors import VVOSError
 from ..progress import Progress
+from ..results import Result
 from .outcome import abandon, say
 from .text import count, printable, size
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from ..client import VVOS, Result
+from ..client import VVOS
 from ..errors import BadInput, Cancelled, VVOSError
 from ..profile import load
+from ..results import Result
 from .address import broker_at
 from .display import Display, summary
 from .document import Fault, document, fault, write
