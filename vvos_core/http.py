@@ -157,15 +157,19 @@ class _Blocks:
         return len(self._chunk)
 
     def __iter__(self) -> Iterator[memoryview]:
-        self.given = 0
+        self.given, end = 0, b""
         for block in self._chunk:
             self.given += len(block)
             if self.given > len(self):
                 break
-            yield block
+            if self.given < len(self):
+                yield block
+            else:  # The last one waits until the chunk says that it was: a request that lacks its end makes no object.
+                end += block
         if self.given != len(self):
             size = "more" if self.given > len(self) else "fewer"
             raise SourceChanged(f"{self._what}: it gives {size} bytes than it had; upload it when nobody writes to it.")
+        yield memoryview(end)
 
 
 def _prepare(method: str, url: str, headers: Mapping[str, str], what: str) -> PreparedRequest:

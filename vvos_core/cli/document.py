@@ -13,7 +13,7 @@ from ..errors import VVOSError
 from .text import well_formed
 
 if TYPE_CHECKING:
-    from ..client import Result
+    from ..results import Result
 
 
 class Fault(Struct, frozen=True):
