@@ -1,0 +1,24 @@
+"""The kit for each broken provider; run by `test_broken_providers`, one case of each. Not collected by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vvos_core.testing import ProviderContract
+
+from .broken import MISTAKES, Right
+from .broken_web import FLAWS
+from .directory_author import DirectoryAuthor
+from .web import Web
+from .web_author import WebAuthor
+
+
+def _contract(provider: type[Any]) -> type[ProviderContract]:
+    author = WebAuthor if issubclass(provider, Web) else DirectoryAuthor
+    name = provider.__name__
+    return type(f"Test{name}", (author,), {"name": name.lower(), "sdk": ("kit_sdk",), "flaws": FLAWS.get(name, ())})
+
+
+_providers: list[type[Any]] = [Right, Web, *(mistake.provider for mistake in MISTAKES.values())]
+for _provider in _providers:
+    globals()[f"Test{_provider.__name__}"] = _contract(_provider)

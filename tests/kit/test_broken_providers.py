@@ -1,0 +1,83 @@
+"""The kit can fail: each broken provider is caught by the case meant for it, with words that tell the mistake."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from .broken import MISTAKES, Right
+from .broken_web import FLAWS
+from .web import Web
+
+Outcomes = dict[tuple[str, str], str]
+"""The words of each case that did not pass, by class and case; empty for one that did."""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """Every broken provider, installed, through its case; and those without a mistake: `Right` through the same cases
+    of the broken ones that are made from it, `Web` through all there are."""
+    site = tmp_path_factory.mktemp("site")
+    package = site / "kit_broken"
+    shutil.copytree(Path(__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "__init__.py").touch()
+    (site / "kit_sdk.py").touch()
+    (site / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    _offer(site, "kit-broken", {Right, Web, *(mistake.provider for mistake in MISTAKES.values())})
+    _offer(site, "kit-broken-copy", {MISTAKES["IsOfferedTwice"].provider})
+    chosen = {"TestWeb"}
+    for name, (provider, case, _) in MISTAKES.items():
+        chosen |= {f"Test{name}::{case}"} | (set() if issubclass(provider, Web) else {f"TestRight::{case}"})
+    report = site / "report.xml"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        + [f"kit_broken/broken_contract.py::{each}" for each in sorted(chosen)],
+        cwd=site,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        check=False,
+    )
+    told: Outcomes = {}
+    for ran in ET.parse(report).iter("testcase"):
+        key = (ran.get("classname", "").rpartition(".Test")[2], ran.get("name", ""))
+        problem = next((item for item in ran if item.tag in ("failure", "error", "skipped")), None)
+        told[key] = "" if problem is None else f"{problem.tag}: {problem.get('message')}\n{problem.text}"
+    return told
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_broken_provider_is_caught(outcomes: Outcomes, name: str) -> None:
+    _, case, words = MISTAKES[name]
+    told = outcomes[name, case]
+    assert told.startswith(("failure: ", "error: failed on teardown")), f"{case} did not fail: {told}"
+    assert words in told
+    assert "Traceback" not in told
+
+
+def test_those_without_a_mistake_pass(outcomes: Outcomes) -> None:
+    passed = {key for key, told in outcomes.items() if not told}
+    assert {("Right", case) for provider, case, _ in MISTAKES.values() if not issubclass(provider, Web)} < passed
+    assert {key for key in outcomes if key[0] == "Web"} < passed
+    assert len([key for key in passed if key[0] == "Web"]) > 90
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(MISTAKES) >= 15
+    assert set(FLAWS) < set(MISTAKES)
+
+
+def _offer(site: Path, distribution: str, providers: set[type[object]]) -> None:
+    """What an installation leaves behind, as far as it is looked at."""
+    folder = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    points = [
+        f"{cls.__name__.lower()} = kit_broken.{cls.__module__.rpartition('.')[2]}:{cls.__name__}\n" for cls in providers
+    ]
+    (folder / "entry_points.txt").write_text("[vvos.providers]\n" + "".join(points))

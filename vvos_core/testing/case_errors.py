@@ -1,0 +1,240 @@
+"""Cases: what goes wrong becomes the right error, retryable where trying again helps, and shows no secret."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from msgspec.structs import replace
+
+from ..errors import Cancelled, Denied, Exists, NotFound, SourceChanged, Unavailable, VVOSError
+from ..model import Ask, ExistsRequest, Grant, Secret
+from .bench import Bench
+from .doubles import Broken, Misread, Piece, content
+from .faults import Refusing, Relay
+from .secrecy import check_secrecy
+from .verdict import fail
+
+SINGLE_AND_MULTI = pytest.mark.parametrize("kind", ["single", "multipart"])
+TRANSIENT = "translate what may pass (no answer, 429, 5xx) into Unavailable or ServiceFailed: they are retried."
+
+
+class ErrorCases(Bench):
+    # ── the source ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @SINGLE_AND_MULTI
+    @pytest.mark.parametrize("fault", ["cut short", "grown", "changed"])
+    def test_a_source_that_changes_makes_no_object(self, kind: str, fault: str) -> None:
+        data = content(self.sized(kind))
+        grant = self.grant(self.key(), len(data))
+        whole = self.pieces(grant, data)[0]
+        block = data[whole.offset : whole.offset + len(whole)]
+        faulty: Piece = {
+            "cut short": Misread(block, block[:-1]),
+            "grown": Misread(block, block + b"+"),
+            "changed": Broken(block, SourceChanged("the file changed while it was uploaded.")),
+        }[fault]
+        mend = (
+            "send a chunk with Http.send, which compares its length; let what the chunk raises come out as it is, and "
+            "announce the length, so that the service keeps nothing of a body that lacks its end."
+        )
+        self.refused(
+            f"a chunk that was {fault} while it was read",
+            lambda: self.store.put_chunk(grant, faulty),
+            SourceChanged,
+            mend=mend,
+        )
+        self.check_absent(grant, f"after a chunk was {fault} while it was read", mend)
+        receipts = self.put_all(grant, data)
+        self.complete(self.sealed(grant, data), receipts)
+        self.check_object(grant.key, data, f"put again, after a chunk was {fault}")
+
+    def test_a_cancelled_chunk_is_cancelled(self) -> None:
+        data = content(self.small)
+        grant = self.grant(self.key(), len(data))
+        piece = Broken(data, Cancelled("the upload was cancelled."))
+        mend = "let what the chunk raises come out of put_chunk as it is."
+        self.refused("a chunk that was cancelled", lambda: self.store.put_chunk(grant, piece), Cancelled, mend=mend)
+        self.check_absent(grant, "after it was cancelled", "keep nothing of a body that lacks its end.")
+
+    # ── the network ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @SINGLE_AND_MULTI
+    def test_a_put_whose_answer_is_lost_is_put_again(self, kind: str) -> None:
+        data = content(self.sized(kind))
+        with self._relayed() as relay:
+            grant = self.grant(self.key(), len(data))
+            first, *others = self.pieces(grant, data)
+            relay.lose_answers()
+            self._transient("put_chunk whose answer is lost", grant, first)
+            relay.pass_all()
+            if grant.multipart:
+                receipts = [self.put(grant, piece) for piece in (first, *others)]
+                self.complete(self.sealed(grant, data), receipts)
+            else:
+                self.again("put_chunk", lambda: self.store.put_chunk(grant, first), Exists)
+            self.check_object(grant.key, data, "put again after its answer was lost")
+
+    def test_a_complete_whose_answer_is_lost_is_completed_again(self) -> None:
+        data = content(self.large)
+        with self._relayed() as relay:
+            grant = self.grant(self.key(), len(data))
+            receipts = self.put_all(grant, data)
+            grant = self.sealed(grant, data)
+            relay.lose_answers()
+            error = self.refused(
+                "complete whose answer is lost",
+                lambda: self.store.complete(grant, receipts),
+                Unavailable,
+                mend=TRANSIENT,
+            )
+            self._check_retryable(error, True)
+            relay.pass_all()
+            if not self.found(grant).exists:
+                fail("exists does not find what complete made before its answer was lost.", "ask the service.")
+            self.again("complete", lambda: self.store.complete(grant, receipts), NotFound, Exists)
+            self.check_object(grant.key, data, "completed again after the answer was lost")
+
+    @SINGLE_AND_MULTI
+    def test_a_connection_that_breaks_half_way_leaves_nothing(self, kind: str) -> None:
+        data = content(self.sized(kind))
+        with self._relayed() as relay:
+            grant = self.grant(self.key(), len(data))
+            first = self.pieces(grant, data)[0]
+            relay.cut_after(len(first) // 2)
+            self._transient("put_chunk on a connection that breaks half-way", grant, first)
+            relay.pass_all()
+            found = self.found(grant, parts=True)
+            if found.exists or found.parts:
+                fail(f"half a chunk was stored: exists answers {found}.", "announce the length of what is sent.")
+            receipts = self.put_all(grant, data)
+            self.complete(self.sealed(grant, data), receipts)
+            self.check_object(grant.key, data, "put again after the connection broke")
+
+    def test_a_service_that_cannot_be_reached_is_unavailable(self) -> None:
+        data = content(self.small)
+        with self._relayed() as relay:
+            grant = self.grant(self.key(), len(data))
+            relay.close()
+            self._transient("put_chunk to a service that refuses connections", grant, self.pieces(grant, data)[0])
+            answer: object
+            try:
+                (answer,) = self.calls.exists(ExistsRequest(grants=(grant,)))
+            except VVOSError as error:
+                answer = error
+            if not isinstance(answer, Unavailable):
+                fail(f"exists answered {answer!r} of a service that refuses connections.", TRANSIENT)
+            self.shown(answer)
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_a_service_that_fails_is_asked_again(self, status: int) -> None:
+        data = content(self.small)
+        with self._relayed() as relay, Refusing(status) as refusing:
+            grant = self.grant(self.key(), len(data))
+            relay.aim(refusing.address)
+            self._transient(f"put_chunk answered with HTTP {status}", grant, self.pieces(grant, data)[0])
+
+    def test_a_service_that_says_no_is_not_asked_again(self) -> None:
+        data = content(self.small)
+        with self._relayed() as relay, Refusing(403) as refusing:
+            grant = self.grant(self.key(), len(data))
+            relay.aim(refusing.address)
+            error = self.refused(
+                "put_chunk answered with HTTP 403",
+                lambda: self.store.put_chunk(grant, self.pieces(grant, data)[0]),
+                Denied,
+                mend="translate a refusal into Denied (or a kind of it): trying again does not help.",
+            )
+            self._check_retryable(error, False)
+
+    # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_an_altered_grant_is_denied_and_not_shown(self) -> None:
+        if not self.capabilities.enforces_key:
+            pytest.skip("the provider declares that its service cannot tell")
+        data = content(self.small)
+        grant = self.grant(self.key(), len(data))
+        for attack in (replace(grant, data=other) for other in _spoiled(grant.data)):
+            try:
+                self.store.put_chunk(attack, self.pieces(attack, data)[0])
+            except VVOSError as error:
+                self._check_retryable(self.shown(error), isinstance(error, Unavailable))
+
+    def test_wrong_secrets_are_refused_and_not_shown(self) -> None:
+        table = self.settings_table()
+        wrong = {name: _shuffled(value) for name, value in table.items() if isinstance(value, Secret)}
+        if not wrong:
+            pytest.skip("the profile has no secrets")
+        self.use(changes=wrong)
+        refusals: list[VVOSError] = []
+        key, data = self.key(), content(self.small)
+        try:
+            (answer,) = self.calls.token(self.request(Ask(client_key=key, key=key, size=len(data))))
+            if isinstance(answer, VVOSError):
+                raise answer
+            self._grants.append(answer)
+            self.store.put_chunk(answer, self.pieces(answer, data)[0])
+        except VVOSError as error:
+            refusals.append(self.shown(error))
+        except Exception as error:  # noqa: BLE001  # a profile may be refused in any way but with its secret
+            self.shown(VVOSError(str(error)))
+        if not refusals:
+            fail(
+                "with other secrets than the service's own an object was put.",
+                "sign grants with the profile's secrets.",
+            )
+        for refusal in refusals:
+            self._check_retryable(refusal, False)
+
+    def test_nothing_shows_itself_with_its_secrets(self) -> None:
+        grant = self.grant(self.key(), self.small)
+        plugin = self.calls.store(self.name).plugin
+        settings = self.made_profile().resolve(self.plugin_class().Settings)
+        for what, value in (("a grant", grant), ("the plugin", plugin), ("the settings", settings)):
+            check_secrecy(repr(value), f"the repr of {what}", self._secrets, self._grants)
+
+    # ── shared ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _relayed(self) -> Iterator[Relay]:
+        """Both halves speak to the service through a relay."""
+        if not self.address():
+            pytest.skip("there is no network between the plugin and its service: address() is not overridden")
+        with Relay(self.address()) as relay:
+            self.use(relay.address)
+            yield relay
+
+    def _transient(self, what: str, grant: Grant, piece: Piece) -> None:
+        error = self.refused(what, lambda: self.store.put_chunk(grant, piece), Unavailable, mend=TRANSIENT)
+        self._check_retryable(error, True)
+
+    def _check_retryable(self, error: VVOSError, wanted: bool) -> None:
+        if error.retryable is not wanted:
+            fail(
+                f"{error!r} is {'not ' if wanted else ''}retryable.",
+                TRANSIENT if wanted else "raise an error that says no for good: Denied, or a kind of it.",
+            )
+
+
+def _spoiled(value: object) -> Iterator[dict[str, object]]:
+    """A grant's data with one of its texts spoiled, each in turn."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, str) and len(item) > 8:
+                yield {**value, name: item[:-4] + item[-4:][::-1].swapcase()}
+            for spoiled in _spoiled(item):
+                yield {**value, name: spoiled}
+
+
+def _shuffled(secret: Secret) -> Secret:
+    """Another secret of the same letters: whoever checks its form has nothing to say."""
+    letters = list(secret.reveal())
+    places = [place for place, letter in enumerate(letters) if letter.isalnum()]
+    moved = places.copy()
+    random.Random(1).shuffle(moved)
+    shuffled = letters.copy()
+    for old, new in zip(places, moved, strict=True):
+        shuffled[new] = letters[old]
+    return Secret("".join(shuffled))
