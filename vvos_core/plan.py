@@ -14,7 +14,9 @@ def plan_chunks(size: int, rules: Rules) -> Plan:
     if size <= rules.threshold:
         return Plan(size=size, multipart=False, part_size=0)
     needed = -(-size // rules.max_parts)
-    part_size = max(rules.part_size, rules.min_part, -(-needed // rules.align) * rules.align)
+    part_size = max(rules.part_size, rules.min_part)
+    if needed > part_size:
+        part_size = -(-needed // rules.align) * rules.align
     if part_size > rules.max_part:
         part_size = rules.max_part
         if needed > part_size:

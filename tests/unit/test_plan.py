@@ -54,6 +54,9 @@ def check_plan(plan: Plan, size: int, rules: Rules) -> None:
     assert set(lengths[:-1]) <= {plan.part_size}
     assert 1 <= lengths[-1] <= plan.part_size
     assert rules.min_part <= plan.part_size <= rules.max_part
+    usual = max(rules.part_size, rules.min_part)
+    if size <= usual * rules.max_parts:
+        assert plan.part_size == usual, "a part grows only where it has to"
 
 
 @given(data=st.data(), rules=rules())
