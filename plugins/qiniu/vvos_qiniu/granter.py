@@ -1,0 +1,213 @@
+"""The half that grants: checks what is asked, signs it, and says of objects whether they are what was granted."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from vvos_core import (
+    Ask,
+    BadInput,
+    Denied,
+    ExistsRequest,
+    Finished,
+    Found,
+    Grant,
+    Http,
+    Mismatch,
+    NotFound,
+    Notified,
+    NotifyRequest,
+    Receipt,
+    TokenRequest,
+    VVOSError,
+    check_key,
+    plan_chunks,
+)
+
+from . import checksum, parts
+from .grants import Permission, parse, write
+from .hosts import Regions, Sender
+from .metadata import encode
+from .service import Head, Service
+from .settings import WEEK, Settings
+from .target import Target, shown
+
+NAME = "qiniu"
+_TYPE = re.compile(r"[!-~]+( [!-~]+)*")
+_LOOK_SECONDS = 3600
+"""How long a token lasts that is made to look at an upload, or to abort it: clocks may differ by much."""
+
+
+class Granter:
+    """Grants and verifies with a profile's keys. Shared by threads.
+
+    ``clock`` gives seconds since 1970, UTC; grants are not dated by it.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._rules = settings.rules
+        self._sender = Sender(Http(timeout=(5.0, 30.0)))
+        self._service = Service(settings, Regions(self._sender, settings.endpoint))
+        self._clock = clock
+
+    def token(self, request: TokenRequest) -> list[Grant | VVOSError]:
+        """Grant or renew; see ``vvos_core.hooks``. Raises ``BadInput`` when nothing could be granted at all."""
+        if int(request.expires_at) <= request.issued_at:
+            raise BadInput("the grants would expire before they are issued; ask for a later expires_at.")
+        expires_at = min(request.expires_at, request.issued_at + WEEK)
+        drafts = [self._draft(ask, request.cover, expires_at) for ask in request.files]
+        keys = [draft.key for draft in drafts if isinstance(draft, Grant)]
+        if not keys:
+            return drafts
+        hosts = self._service.up_hosts("granting", keys[0])
+        renewed = [ask.renew is not None for ask in request.files]
+        return self._service.each(lambda item: self._granted(*item, hosts), list(zip(drafts, renewed, strict=True)))
+
+    def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
+        """What is there; see ``vvos_core.hooks``."""
+        heads = self._service.heads([grant.key for grant in request.grants])
+
+        def look(item: tuple[Grant, Head | VVOSError | None]) -> Found:
+            grant, head = item
+            if isinstance(head, VVOSError):
+                raise head
+            if head is not None:
+                return Found(key=grant.key, exists=True, size=head.size, checksum=head.checksum)
+            stored = self._parts(grant) if request.parts and grant.upload_id else ()
+            return Found(key=grant.key, exists=False, parts=stored)
+
+        return self._service.each(look, list(zip(request.grants, heads, strict=True)))
+
+    def notify(self, request: NotifyRequest) -> list[Notified | VVOSError]:
+        """Verify each object and answer its url; see ``vvos_core.hooks``."""
+        heads = self._service.heads([done.grant.key for done in request.objects])
+        now = self._clock()
+        return [self._verdict(done, head, now) for done, head in zip(request.objects, heads, strict=True)]
+
+    def abort(self, grant: Grant) -> None:
+        """Forget an unfinished upload, with the profile's keys: also after the grant expired."""
+        if grant.upload_id:
+            what = f"aborting {shown(grant)}"
+            parts.abort(self._sender, self._look(grant, what), grant.upload_id, what)
+
+    def _draft(self, ask: Ask, cover: bool, expires_at: float) -> Grant | VVOSError:
+        """The grant without its token, or why there is none."""
+        try:
+            if ask.renew is None:
+                return self._new(ask, cover, expires_at)
+            _check_renewal(ask, ask.renew, cover)
+            wanted = ask.checksum and checksum.check(ask.checksum, ask.size, ask.renew.part_size)
+            return replace(ask.renew, expires_at=expires_at, checksum=wanted or ask.renew.checksum)
+        except VVOSError as error:
+            error.key = error.key or ask.key
+            return error
+
+    def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
+        check_key(ask.key, self._rules.max_key)
+        if ask.size < 0:
+            raise BadInput(f"the size of {ask.key!r} is {ask.size}; give its number of bytes.")
+        if not _TYPE.fullmatch(ask.type):
+            raise BadInput(
+                f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it."
+            )
+        encode(ask.metadata)
+        cut = plan_chunks(ask.size, self._rules)
+        return Grant(
+            provider=NAME,
+            key=ask.key,
+            client_key=ask.client_key,
+            size=ask.size,
+            type=ask.type,
+            cover=cover,
+            expires_at=expires_at,
+            multipart=cut.multipart,
+            part_size=cut.part_size,
+            checksum=ask.checksum and checksum.check(ask.checksum, ask.size, cut.part_size),
+            metadata=ask.metadata,
+        )
+
+    def _granted(self, draft: Grant | VVOSError, renewed: bool, hosts: tuple[str, ...]) -> Grant:
+        if isinstance(draft, VVOSError):
+            raise draft
+        # What was begun as one kind stays it when the profile changes: blocks are no parts.
+        blocks = not draft.upload_id if renewed else self._settings.version == "v1"
+        token = self._service.upload_token(draft.key, int(draft.expires_at), self._policy(draft))
+        permission = Permission(token=token, hosts=hosts, version="v1" if draft.multipart and blocks else "v2")
+        if draft.multipart and not blocks and not renewed:
+            what = f"beginning the upload of {shown(draft)}"
+            draft = replace(draft, upload_id=parts.begin(self._sender, _target(draft, permission), what))
+        return replace(draft, data=write(permission))
+
+    def _policy(self, grant: Grant) -> dict[str, object]:
+        """What the token allows besides its key and its deadline (Qiniu, "Put policy")."""
+        policy: dict[str, object] = {
+            "fsizeMin": grant.size,
+            # 0 would be no limit; of an empty file the size is compared when it is notified.
+            "fsizeLimit": max(grant.size, 1),
+            # The type is the granted one, whatever the service thinks of the name and the content.
+            "detectMime": -1,
+        }
+        if not grant.cover:
+            policy["insertOnly"] = 1
+        if self._settings.limit_type:
+            policy["mimeLimit"] = grant.type.partition(";")[0].strip()
+        return policy
+
+    def _parts(self, grant: Grant) -> tuple[Receipt, ...]:
+        what = f"listing the parts of {shown(grant)}"
+        return parts.stored(self._sender, self._look(grant, what), what)
+
+    def _look(self, grant: Grant, what: str) -> Target:
+        token = self._service.upload_token(grant.key, int(self._clock()) + _LOOK_SECONDS, {})
+        return _target(grant, Permission(token=token, hosts=self._service.up_hosts(what, grant.key)))
+
+    def _verdict(self, done: Finished, head: Head | VVOSError | None, now: float) -> Notified | VVOSError:
+        key = done.grant.key
+        if isinstance(head, VVOSError):
+            return head
+        if head is None:
+            return NotFound(f"there is no object {key!r} in the bucket {self._settings.bucket}; put it again.", key=key)
+        return _fault(done, head) or Notified(key=key, url=self._service.url(key, now))
+
+
+def _target(grant: Grant, permission: Permission) -> Target:
+    return Target(grant=grant, permission=permission, token=parse(permission.token, grant.key), hosts=permission.hosts)
+
+
+def _check_renewal(ask: Ask, old: Grant, cover: bool) -> None:
+    """Raises ``Denied`` where the renewed grant would allow anything that the old one did not."""
+    wider = {
+        "provider": old.provider != NAME,
+        "key": ask.key != old.key,
+        "name": ask.client_key != old.client_key,
+        "size": ask.size != old.size,
+        "type": ask.type != old.type,
+        "cover": cover and not old.cover,
+        "metadata": bool(ask.metadata) and dict(ask.metadata) != dict(old.metadata),
+        "checksum": bool(ask.checksum and old.checksum) and ask.checksum != old.checksum,
+    }
+    differs = [name for name, changed in wider.items() if changed]
+    if differs:
+        raise Denied(f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.")
+
+
+def _fault(done: Finished, head: Head) -> Mismatch | None:
+    """What makes the object another than was granted and read."""
+    grant = done.grant
+    if not head.size == done.size == grant.size:
+        return Mismatch(
+            f"{grant.key!r} has {head.size} bytes in the bucket, {done.size} were read and {grant.size} granted; "
+            "put it again.",
+            key=grant.key,
+        )
+    expected: Sequence[str] = [value for value in (done.checksum, grant.checksum) if value]
+    if any(value != head.checksum for value in expected):
+        return Mismatch(
+            f"{grant.key!r} has another hash in the bucket than what was read; put it again.", key=grant.key
+        )
+    return None
