@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from .errors import TooLarge
+from .errors import BadInput, TooLarge
 from .model import Plan, Rules
 
 
 def plan_chunks(size: int, rules: Rules) -> Plan:
     """The plan for ``size`` bytes: one piece up to the threshold, above it equal parts and a last that may be shorter.
 
-    Raises ``TooLarge`` when no plan within the rules can hold the file.
+    Raises ``TooLarge`` when no plan within the rules can hold the file, ``BadInput`` for a negative size.
     """
+    if size < 0:
+        raise BadInput(f"a size of {size} bytes is none; give the file's number of bytes.")
     if size <= rules.threshold:
         return Plan(size=size, multipart=False, part_size=0)
     needed = -(-size // rules.max_parts)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vvos_core import errors, model
+from vvos_core.builtin.directory import DirectorySettings
 from vvos_core.hooks import CONTRACT, PROJECT, Spec
+from vvos_core.testing import Capabilities
+from vvos_core.testing.author import Author
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -71,3 +75,22 @@ def test_every_error_that_is_named_exists() -> None:
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert named
     assert all(issubclass(getattr(errors, name), errors.VVOSError) for name in named)
+
+
+def test_what_an_author_says_is_in_the_table() -> None:
+    public = {name for name in vars(Author) if not name.startswith("_")} - {"service"}
+    assert _first_columns("Testing")[0] == public
+    assert _first_columns("Testing")[1] == {field.name for field in fields(Capabilities)}
+
+
+def test_the_settings_of_the_directory_are_in_the_table() -> None:
+    assert _first_columns("The provider to read first")[0] == set(DirectorySettings.__struct_fields__)
+
+
+def _first_columns(heading: str) -> list[set[str]]:
+    """The names in the first column of each table of a section."""
+    tables = re.findall(r"^\|[^\n]*\n\|---.*?(?=\n\n|\Z)", section(heading, "##"), re.MULTILINE | re.DOTALL)
+    return [
+        {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)", row)}
+        for table in tables
+    ]

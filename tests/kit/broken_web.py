@@ -1,4 +1,4 @@
-"""Providers and services with one mistake on the wire each; see `broken`."""
+"""Providers and services with one mistake on the wire each; see `mistakes`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vvos_core import (
 from vvos_core.builtin.directory import DirectorySettings
 from vvos_core.http import Answer
 
-from .broken import caught_by
+from .mistakes import caught_by
 from .web import SECRET, Web, WebSettings, mac
 
 FLAWS = {

@@ -33,7 +33,7 @@ from vvos_core.builtin.folder import Folder
 from vvos_core.errors import from_code
 from vvos_core.http import Answer
 
-from .broken import Bytes, Named
+from .mistakes import Bytes, Named
 
 SECRET = "geheim-秘密-0123456789"
 

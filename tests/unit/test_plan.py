@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from vvos_core import Plan, Rules, TooLarge, plan_chunks
+from vvos_core import BadInput, Plan, Rules, TooLarge, plan_chunks
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -63,6 +63,11 @@ def check_plan(plan: Plan, size: int, rules: Rules) -> None:
 def test_every_size_that_fits_is_cut_within_the_rules(data: st.DataObject, rules: Rules) -> None:
     size = data.draw(st.integers(0, rules.max_size))
     check_plan(plan_chunks(size, rules), size, rules)
+
+
+def test_a_negative_size_is_refused() -> None:
+    with pytest.raises(BadInput):
+        plan_chunks(-1, S3)
 
 
 @given(rules=rules(), beyond=st.integers(1, 10**6))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from ..errors import Exists, TokenExpired, VVOSError
 from ..model import Grant, Receipt
+from .altering import changed, in_bare_base64, in_base64, without_one
 from .bench import Bench
 from .doubles import content
 from .faults import Relay
@@ -111,8 +111,14 @@ class GrantCases(Bench):
         victim = content(size, 1)
         self.upload(theirs, victim)
         grant = self.grant(mine, size, cover=True)
-        spellings: list[Callable[[str], str]] = [str, quote, lambda key: quote(key, safe=""), _base64, _unpadded]
-        moved = _changed(grant.data, {spell(mine): spell(theirs) for spell in spellings})
+        spellings: list[Callable[[str], str]] = [
+            str,
+            quote,
+            lambda key: quote(key, safe=""),
+            in_base64,
+            in_bare_base64,
+        ]
+        moved = changed(grant.data, {spell(mine): spell(theirs) for spell in spellings})
         for data in (grant.data, moved):
             attack = replace(grant, key=theirs, data=data)
             self._attempt(attack, content(size, 2), like=grant)
@@ -125,7 +131,7 @@ class GrantCases(Bench):
         for more in (1, self.rules.part_size if kind == "multipart" else size):
             grant = self.grant(self.key(f"{more}.bin"), size)
             data = content(size + more)
-            attack = replace(grant, size=len(data), data=_changed(grant.data, {}, {size: len(data)}))
+            attack = replace(grant, size=len(data), data=changed(grant.data, {}, {size: len(data)}))
             self._attempt(attack, data, like=grant)
             found = self.found(grant)
             if found.exists and found.size > size:
@@ -137,7 +143,7 @@ class GrantCases(Bench):
         skip_unless(self.capabilities.enforces_type, "bind a grant to its type")
         data = content(self.sized(kind))
         grant = self.grant(self.key(), len(data), type="text/plain")
-        attack = replace(grant, type="text/html", data=_changed(grant.data, {"text/plain": "text/html"}))
+        attack = replace(grant, type="text/html", data=changed(grant.data, {"text/plain": "text/html"}))
         error = self._attempt(attack, data, like=grant)
         if error is None:
             kept = self.type_of(grant.key)
@@ -215,7 +221,7 @@ class GrantCases(Bench):
         self.upload(key, first)
         receipts = self.put_all(grant, second) if grant.multipart else []
         sealed = self.sealed(grant, second)
-        for less in (sealed.data, *_without_one(sealed.data)):
+        for less in (sealed.data, *without_one(sealed.data)):
             attack = replace(sealed, cover=True, data=less)
             if receipts:
                 self._attempted(lambda attack=attack: self.store.complete(attack, receipts))  # type: ignore[misc]  # bound here
@@ -286,37 +292,3 @@ class GrantCases(Bench):
         except VVOSError as error:
             return self.shown(error)
         return None
-
-
-def _changed(value: Any, texts: dict[str, str], numbers: dict[int, int] | None = None) -> Any:
-    """A grant's data with these texts and numbers put in the place of others, wherever they are."""
-    if isinstance(value, dict):
-        return {name: _changed(item, texts, numbers) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_changed(item, texts, numbers) for item in value]
-    if isinstance(value, str):
-        if numbers and value.isdecimal() and int(value) in numbers:
-            return str(numbers[int(value)])
-        for old, new in texts.items():
-            value = value.replace(old, new)
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (numbers or {}).get(value, value)
-    return value
-
-
-def _without_one(value: Any) -> Iterator[Any]:
-    """A grant's data, each time with another of its entries left out."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield {other: kept for other, kept in value.items() if other != name}
-            for less in _without_one(item):
-                yield {**value, name: less}
-
-
-def _base64(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _unpadded(text: str) -> str:
-    return _base64(text).rstrip("=")

@@ -26,10 +26,16 @@ class RuleCases(Bench):
             "max_part × max_parts is no more than threshold, so no object can go in parts": (
                 self.capabilities.multipart and rules.max_part * rules.max_parts <= rules.threshold
             ),
+            "max_part × max_parts is more than threshold, so some objects would go in parts": (
+                not self.capabilities.multipart and rules.max_part * rules.max_parts > rules.threshold
+            ),
         }
         for fault, there in faults.items():
             if there:
-                fail(f"rules: {fault}.", "give the service's own rules; see Rules in vvos_core.model.")
+                fail(
+                    f"rules: {fault}.",
+                    "give the service's own rules; without multipart they are max_parts=1, max_part=threshold.",
+                )
 
     def test_every_plan_obeys_the_rules(self) -> None:
         rules, largest = self.rules, self.rules.max_size

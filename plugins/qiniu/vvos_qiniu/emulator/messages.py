@@ -15,8 +15,10 @@ from .errors import KodoError, invalid
 class Body(Protocol):
     """What is still to come from the client."""
 
-    received: int
-    """How many bytes were read."""
+    @property
+    def received(self) -> int:
+        """How many bytes were read."""
+        ...
 
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes; empty at the end. Raises ``KodoError`` (400) if the client stops early."""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from vvos_core import Secret
 
 if TYPE_CHECKING:
+    from vvos_core.testing.server import LocalServer
+
     from .blobs import BlobStore
     from .gate import Gate, Record
-    from .http11 import Server
     from .store import Store
 
 _RECORDS = 20_000
@@ -26,8 +27,7 @@ _RECORDS = 20_000
 class _Running:
     """What exists between start() and stop()."""
 
-    server: Server
-    thread: threading.Thread
+    server: LocalServer
     gate: Gate
     store: Store
     blobs: BlobStore
@@ -74,7 +74,7 @@ class QiniuEmulator:
     def info(self) -> dict[str, str]:
         """What a client needs: endpoint, access_key, secret_key, bucket, region."""
         return {
-            "endpoint": f"http://{self._host}:{self._require_running().server.server_address[1]}",
+            "endpoint": self._require_running().server.url,
             "access_key": self._access_key,
             "secret_key": self._secret_key,
             "bucket": self._bucket,
@@ -90,11 +90,13 @@ class QiniuEmulator:
         """Bind the port, make the bucket and serve in the background. Raises ``OSError`` if the port is taken."""
         if self._running is not None:
             raise RuntimeError("the Qiniu emulator is already running")
+        from vvos_core.testing.server import LocalServer
+
         from .blobs import BlobStore
         from .gate import Gate
-        from .http11 import Server
         from .store import Store
         from .tokens import Keys
+        from .transport import serving
 
         def now() -> float:
             return self.clock()
@@ -103,17 +105,12 @@ class QiniuEmulator:
         keys = Keys(self._access_key, self._secret_key, now)
         gate = Gate(store=store, blobs=blobs, keys=keys, bucket=self._bucket, clock=now, log=self._record)
         try:
-            server = Server((self._host, self._port), gate)
-        except OSError as error:
+            server = LocalServer(self._host, self._port, serving(gate), "Tengine")
+        except OSError:
             blobs.close()
-            raise OSError(
-                error.errno, f"the Qiniu emulator cannot listen on {self._host}:{self._port}: {error.strerror}"
-            ) from error
-        thread = threading.Thread(
-            target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="qiniu-emulator", daemon=True
-        )
-        thread.start()
-        self._running = _Running(server, thread, gate, store, blobs)
+            raise
+        server.start()
+        self._running = _Running(server, gate, store, blobs)
         self._make_bucket(store)
         return self
 
@@ -122,10 +119,7 @@ class QiniuEmulator:
         running, self._running = self._running, None
         if running is None:
             return
-        running.server.shutdown()
-        running.thread.join()
-        running.server.server_close()
-        running.server.close_all()
+        running.server.stop()
         running.gate.reset()
         running.store.clear()
         running.blobs.close()
