@@ -2,7 +2,8 @@
 
 The map of the house, from the ground up; each floor imports only what stands above it in this list:
 
-- `errors`, `model`, `keys`, `plan`: every error, the frozen values, which keys may be used, how a size is cut
+- `errors`, `model`, `keys`, `plan`, `grants`: every error, the frozen values, which keys may be used, how a size is
+  cut, what all providers' grants have in common
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
 - `source`, `http`, `retry`: reading what is uploaded, one HTTP request, when to try again
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
         for_status as for_status,
         from_code as from_code,
     )
+    from .grants import (
+        check_object as check_object,
+        new_grant as new_grant,
+        renewed_grant as renewed_grant,
+    )
     from .hooks import Provider as Provider, hookimpl as hookimpl
     from .http import Answer as Answer, Http as Http
     from .keys import check_key as check_key
@@ -97,6 +103,7 @@ _FACE = {
     ),
     "keys": "check_key",
     "plan": "plan_chunks",
+    "grants": "new_grant renewed_grant check_object",
     "hooks": "Provider hookimpl",
     "http": "Answer Http",
     "retry": "RetryPolicy",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import re
 import time
 from collections.abc import Callable
 
@@ -13,30 +12,27 @@ from vvos_core import (
     Ask,
     BadAnswer,
     BadInput,
-    Denied,
     ExistsRequest,
     Finished,
     Found,
     Grant,
-    Mismatch,
-    NotFound,
     Notified,
     NotifyRequest,
     TokenRequest,
     VVOSError,
-    check_key,
-    plan_chunks,
+    check_object,
+    new_grant,
+    renewed_grant,
 )
 
 from . import checksum, grants, metadata
 from .address import locate
-from .service import Head, Service
+from .service import Service
 from .settings import WEEK, Settings
 from .sts import Credentials, Sts, is_pattern
 from .v4 import Signer, Signing
 
 NAME = "aliyun"
-_TYPE = re.compile(r"[!-~]+( [!-~]+)*")
 
 
 class Granter:
@@ -82,11 +78,10 @@ class Granter:
         """What is there; see ``vvos_core.hooks``."""
 
         def look(grant: Grant) -> Found:
-            head = self._service.head(grant.key)
-            if head is not None:
-                return Found(key=grant.key, exists=True, size=head.size, checksum=head.checksum)
-            parts = self._service.parts(grant) if request.parts and grant.upload_id else ()
-            return Found(key=grant.key, exists=False, parts=parts)
+            found = self._found(grant.key)
+            if not found.exists and request.parts and grant.upload_id:
+                return replace(found, parts=self._service.parts(grant))
+            return found
 
         return self._service.each(look, request.grants)
 
@@ -110,38 +105,19 @@ class Granter:
         try:
             if ask.renew is None:
                 return self._new(ask, cover, expires_at)
-            _check_renewal(ask, ask.renew, cover)
-            wanted = ask.checksum and checksum.check(ask.checksum)
-            return replace(ask.renew, expires_at=expires_at, checksum=wanted or ask.renew.checksum)
+            if ask.checksum:
+                checksum.check(ask.checksum)
+            return renewed_grant(ask, ask.renew, provider=NAME, cover=cover, expires_at=expires_at)
         except VVOSError as error:
             error.key = error.key or ask.key
             return error
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        check_key(ask.key, self._rules.max_key)
         if ask.key.startswith("\\"):
             raise BadInput(f"key {ask.key!r} begins with '\\', which OSS does not take; rename it.")
-        if ask.size < 0:
-            raise BadInput(f"the size of {ask.key!r} is {ask.size}; give its number of bytes.")
-        if not _TYPE.fullmatch(ask.type):
-            raise BadInput(
-                f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it."
-            )
         metadata.headers(ask.metadata)
-        cut = plan_chunks(ask.size, self._rules)
-        return Grant(
-            provider=NAME,
-            key=ask.key,
-            client_key=ask.client_key,
-            size=ask.size,
-            type=ask.type,
-            cover=cover,
-            expires_at=expires_at,
-            multipart=cut.multipart,
-            part_size=cut.part_size,
-            checksum=ask.checksum and checksum.check(ask.checksum),
-            metadata=ask.metadata,
-        )
+        wanted = ask.checksum and checksum.check(ask.checksum)
+        return new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at, checksum=wanted)
 
     def _begin(self, grant: Grant) -> Grant:
         return replace(grant, upload_id=self._service.begin(grant))
@@ -163,11 +139,14 @@ class Granter:
 
     def _verified(self, done: Finished) -> Notified:
         key = done.grant.key
+        check_object(done, self._found(key))
+        return Notified(key=key, url=self._url(key))
+
+    def _found(self, key: str) -> Found:
         head = self._service.head(key)
         if head is None:
-            raise NotFound(f"there is no object {key!r} in the bucket {self._settings.bucket}; put it again.", key=key)
-        _check_object(done, head)
-        return Notified(key=key, url=self._url(key))
+            return Found(key=key, exists=False)
+        return Found(key=key, exists=True, size=head.size, checksum=head.checksum)
 
     def _url(self, key: str) -> str:
         if not self._settings.url_ttl:
@@ -182,41 +161,3 @@ def _expiration(credentials: Credentials) -> float:
         return calendar.timegm(time.strptime(credentials.Expiration, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
         raise BadAnswer("STS answered an Expiration that is no time; is sts_endpoint right?") from None
-
-
-def _check_renewal(ask: Ask, old: Grant, cover: bool) -> None:
-    """Raises ``Denied`` where the renewed grant would allow anything that the old one did not."""
-    wider = {
-        "provider": old.provider != NAME,
-        "key": ask.key != old.key,
-        "name": ask.client_key != old.client_key,
-        "size": ask.size != old.size,
-        "type": ask.type != old.type,
-        "cover": cover and not old.cover,
-        "metadata": bool(ask.metadata) and dict(ask.metadata) != dict(old.metadata),
-        "checksum": bool(ask.checksum and old.checksum) and ask.checksum != old.checksum,
-        "upload": old.multipart and not old.upload_id,
-    }
-    differs = [name for name, changed in wider.items() if changed]
-    if differs:
-        raise Denied(f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.")
-
-
-def _check_object(done: Finished, head: Head) -> None:
-    """Raises ``Mismatch`` when the object is not what was granted and read."""
-    grant = done.grant
-    if not head.size == done.size == grant.size:
-        raise Mismatch(
-            f"{grant.key!r} has {head.size} bytes in the bucket, {done.size} were read and {grant.size} granted; "
-            "put it again.",
-            key=grant.key,
-        )
-    expected = [value for value in (done.checksum, grant.checksum) if value]
-    if expected and not head.checksum:
-        raise BadAnswer(
-            f"the service said no CRC-64 of {grant.key!r}, so it cannot be verified; is it OSS?", key=grant.key
-        )
-    if any(value != head.checksum for value in expected):
-        raise Mismatch(
-            f"{grant.key!r} has another CRC-64 in the bucket than what was read; put it again.", key=grant.key
-        )

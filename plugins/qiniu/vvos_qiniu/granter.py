@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from vvos_core import (
     Ask,
     BadInput,
-    Denied,
     ExistsRequest,
     Finished,
     Found,
     Grant,
     Http,
-    Mismatch,
-    NotFound,
     Notified,
     NotifyRequest,
     Receipt,
     TokenRequest,
     VVOSError,
-    check_key,
-    plan_chunks,
+    check_object,
+    new_grant,
+    renewed_grant,
 )
 
 from . import checksum, parts
@@ -37,7 +34,6 @@ from .settings import WEEK, Settings
 from .target import Target, shown
 
 NAME = "qiniu"
-_TYPE = re.compile(r"[!-~]+( [!-~]+)*")
 _LOOK_SECONDS = 3600
 """How long a token lasts that is made to look at an upload, or to abort it: clocks may differ by much."""
 
@@ -76,10 +72,10 @@ class Granter:
             grant, head = item
             if isinstance(head, VVOSError):
                 raise head
-            if head is not None:
-                return Found(key=grant.key, exists=True, size=head.size, checksum=head.checksum)
-            stored = self._parts(grant) if request.parts and grant.upload_id else ()
-            return Found(key=grant.key, exists=False, parts=stored)
+            found = _found(grant.key, head)
+            if not found.exists and request.parts and grant.upload_id:
+                return replace(found, parts=self._parts(grant))
+            return found
 
         return self._service.each(look, list(zip(request.grants, heads, strict=True)))
 
@@ -100,36 +96,22 @@ class Granter:
         try:
             if ask.renew is None:
                 return self._new(ask, cover, expires_at)
-            _check_renewal(ask, ask.renew, cover)
-            wanted = ask.checksum and checksum.check(ask.checksum, ask.size, ask.renew.part_size)
-            return replace(ask.renew, expires_at=expires_at, checksum=wanted or ask.renew.checksum)
+            # Blocks (v1) have no upload, hence no id.
+            grant = renewed_grant(
+                ask, ask.renew, provider=NAME, cover=cover, expires_at=expires_at, needs_upload_id=False
+            )
+            if ask.checksum:
+                checksum.check(ask.checksum, ask.size, grant.part_size)
+            return grant
         except VVOSError as error:
             error.key = error.key or ask.key
             return error
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        check_key(ask.key, self._rules.max_key)
-        if ask.size < 0:
-            raise BadInput(f"the size of {ask.key!r} is {ask.size}; give its number of bytes.")
-        if not _TYPE.fullmatch(ask.type):
-            raise BadInput(
-                f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it."
-            )
         encode(ask.metadata)
-        cut = plan_chunks(ask.size, self._rules)
-        return Grant(
-            provider=NAME,
-            key=ask.key,
-            client_key=ask.client_key,
-            size=ask.size,
-            type=ask.type,
-            cover=cover,
-            expires_at=expires_at,
-            multipart=cut.multipart,
-            part_size=cut.part_size,
-            checksum=ask.checksum and checksum.check(ask.checksum, ask.size, cut.part_size),
-            metadata=ask.metadata,
-        )
+        grant = new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at)
+        wanted = ask.checksum and checksum.check(ask.checksum, ask.size, grant.part_size)
+        return replace(grant, checksum=wanted)
 
     def _granted(self, draft: Grant | VVOSError, renewed: bool, hosts: tuple[str, ...]) -> Grant:
         if isinstance(draft, VVOSError):
@@ -170,44 +152,18 @@ class Granter:
         key = done.grant.key
         if isinstance(head, VVOSError):
             return head
-        if head is None:
-            return NotFound(f"there is no object {key!r} in the bucket {self._settings.bucket}; put it again.", key=key)
-        return _fault(done, head) or Notified(key=key, url=self._service.url(key, now))
+        try:
+            check_object(done, _found(key, head))
+        except VVOSError as error:
+            return error
+        return Notified(key=key, url=self._service.url(key, now))
+
+
+def _found(key: str, head: Head | None) -> Found:
+    if head is None:
+        return Found(key=key, exists=False)
+    return Found(key=key, exists=True, size=head.size, checksum=head.checksum)
 
 
 def _target(grant: Grant, permission: Permission) -> Target:
     return Target(grant=grant, permission=permission, token=parse(permission.token, grant.key), hosts=permission.hosts)
-
-
-def _check_renewal(ask: Ask, old: Grant, cover: bool) -> None:
-    """Raises ``Denied`` where the renewed grant would allow anything that the old one did not."""
-    wider = {
-        "provider": old.provider != NAME,
-        "key": ask.key != old.key,
-        "name": ask.client_key != old.client_key,
-        "size": ask.size != old.size,
-        "type": ask.type != old.type,
-        "cover": cover and not old.cover,
-        "metadata": bool(ask.metadata) and dict(ask.metadata) != dict(old.metadata),
-        "checksum": bool(ask.checksum and old.checksum) and ask.checksum != old.checksum,
-    }
-    differs = [name for name, changed in wider.items() if changed]
-    if differs:
-        raise Denied(f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.")
-
-
-def _fault(done: Finished, head: Head) -> Mismatch | None:
-    """What makes the object another than was granted and read."""
-    grant = done.grant
-    if not head.size == done.size == grant.size:
-        return Mismatch(
-            f"{grant.key!r} has {head.size} bytes in the bucket, {done.size} were read and {grant.size} granted; "
-            "put it again.",
-            key=grant.key,
-        )
-    expected: Sequence[str] = [value for value in (done.checksum, grant.checksum) if value]
-    if any(value != head.checksum for value in expected):
-        return Mismatch(
-            f"{grant.key!r} has another hash in the bucket than what was read; put it again.", key=grant.key
-        )
-    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
@@ -10,32 +9,28 @@ from msgspec.structs import replace
 
 from vvos_core import (
     Ask,
-    BadAnswer,
     BadInput,
-    Denied,
     ExistsRequest,
     Finished,
     Found,
     Grant,
-    Mismatch,
-    NotFound,
     Notified,
     NotifyRequest,
     TokenRequest,
     VVOSError,
-    check_key,
-    plan_chunks,
+    check_object,
+    new_grant,
+    renewed_grant,
 )
 
 from . import checksum, grants
 from .address import locate
 from .metadata import encode
-from .service import Head, Service
+from .service import Service
 from .settings import WEEK, Settings
 from .sigv4 import Signer, Signing
 
 NAME = "s3"
-_TYPE = re.compile(r"[!-~]+( [!-~]+)*")
 
 
 class Granter:
@@ -70,11 +65,10 @@ class Granter:
         """What is there; see ``vvos_core.hooks``."""
 
         def look(grant: Grant) -> Found:
-            head = self._service.head(grant.key)
-            if head is not None:
-                return Found(key=grant.key, exists=True, size=head.size, checksum=head.checksum)
-            parts = self._service.parts(grant) if request.parts and grant.upload_id else ()
-            return Found(key=grant.key, exists=False, parts=parts)
+            found = self._found(grant.key)
+            if not found.exists and request.parts and grant.upload_id:
+                return replace(found, parts=self._service.parts(grant))
+            return found
 
         return self._service.each(look, request.grants)
 
@@ -92,9 +86,8 @@ class Granter:
         try:
             if ask.renew is None:
                 return self._new(ask, cover, expires_at)
-            _check_renewal(ask, ask.renew, cover)
-            wanted = self._wanted(ask, ask.renew.multipart) or ask.renew.checksum
-            return replace(ask.renew, expires_at=expires_at, checksum=wanted)
+            self._wanted(ask, ask.renew.multipart)
+            return renewed_grant(ask, ask.renew, provider=NAME, cover=cover, expires_at=expires_at)
         except VVOSError as error:
             error.key = error.key or ask.key
             return error
@@ -103,29 +96,13 @@ class Granter:
         return ask.checksum and checksum.check(ask.checksum, self._settings.checksum, multipart=multipart)
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        check_key(ask.key, self._rules.max_key)
-        if ask.size < 0:
-            raise BadInput(f"the size of {ask.key!r} is {ask.size}; give its number of bytes.")
-        if not _TYPE.fullmatch(ask.type):
-            raise BadInput(
-                f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it."
-            )
         encode(ask.metadata)
-        cut = plan_chunks(ask.size, self._rules)
-        return Grant(
-            provider=NAME,
-            key=ask.key,
-            client_key=ask.client_key,
-            size=ask.size,
-            type=ask.type,
-            cover=cover,
-            expires_at=expires_at,
-            multipart=cut.multipart,
-            part_size=cut.part_size,
-            checksum=self._wanted(ask, cut.multipart),
+        grant = new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at)
+        return replace(
+            grant,
+            checksum=self._wanted(ask, grant.multipart),
             # The service is told the object's checksum by a signed header of the completing request, or not at all.
-            seal=cut.multipart and self._settings.checksum == checksum.CRC64NVME,
-            metadata=ask.metadata,
+            seal=grant.multipart and self._settings.checksum == checksum.CRC64NVME,
         )
 
     def _begin(self, grant: Grant) -> Grant:
@@ -136,11 +113,14 @@ class Granter:
 
     def _verified(self, done: Finished) -> Notified:
         key = done.grant.key
+        check_object(done, self._found(key))
+        return Notified(key=key, url=self._url(key))
+
+    def _found(self, key: str) -> Found:
         head = self._service.head(key)
         if head is None:
-            raise NotFound(f"there is no object {key!r} in the bucket {self._settings.bucket}; put it again.", key=key)
-        _check_object(done, head, self._settings.checksum)
-        return Notified(key=key, url=self._url(key))
+            return Found(key=key, exists=False)
+        return Found(key=key, exists=True, size=head.size, checksum=head.checksum)
 
     def _url(self, key: str) -> str:
         if not self._settings.url_ttl:
@@ -148,43 +128,3 @@ class Granter:
         path = self._address.path(key)
         signing = self._signer.at(self._clock(), self._settings.url_ttl)
         return f"{self._address.origin}{path}?{signing.presign('GET', path, {'host': self._address.host})}"
-
-
-def _check_renewal(ask: Ask, old: Grant, cover: bool) -> None:
-    """Raises ``Denied`` where the renewed grant would allow anything that the old one did not."""
-    wider = {
-        "provider": old.provider != NAME,
-        "key": ask.key != old.key,
-        "name": ask.client_key != old.client_key,
-        "size": ask.size != old.size,
-        "type": ask.type != old.type,
-        "cover": cover and not old.cover,
-        "metadata": bool(ask.metadata) and dict(ask.metadata) != dict(old.metadata),
-        "checksum": bool(ask.checksum and old.checksum) and ask.checksum != old.checksum,
-        "upload": old.multipart and not old.upload_id,
-    }
-    differs = [name for name, changed in wider.items() if changed]
-    if differs:
-        raise Denied(f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.")
-
-
-def _check_object(done: Finished, head: Head, algorithm: str) -> None:
-    """Raises ``Mismatch`` when the object is not what was granted and read."""
-    grant = done.grant
-    if not head.size == done.size == grant.size:
-        raise Mismatch(
-            f"{grant.key!r} has {head.size} bytes in the bucket, {done.size} were read and {grant.size} granted; "
-            "put it again.",
-            key=grant.key,
-        )
-    expected = [value for value in (done.checksum, grant.checksum) if value]
-    if expected and not head.checksum:
-        raise BadAnswer(
-            f"the service has no CRC64NVME of {grant.key!r}: somebody else put it there, or the service computes none; "
-            'then write checksum = "md5" in the profile.',
-            key=grant.key,
-        )
-    if any(value != head.checksum for value in expected):
-        raise Mismatch(
-            f"{grant.key!r} has another {algorithm} in the bucket than what was read; put it again.", key=grant.key
-        )
