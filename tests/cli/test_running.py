@@ -132,7 +132,7 @@ def test_an_emulator_is_stopped_also_on_failure() -> None:
 def test_emulate_refusals(run: Run, distribution: Make) -> None:
     status, out, err = run("emulate", "s33")
     assert (status, out) == (2, "")
-    assert "there is no emulator called 's33' (installed: s3); did you mean s3?" in err
+    assert "there is no emulator called 's33' (installed: aliyun, qiniu, s3); did you mean s3?" in err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         status, _, err = run("emulate", "s3", "--port", str(taken.getsockname()[1]))
     assert status == 2
@@ -155,7 +155,7 @@ def test_emulate_refusals(run: Run, distribution: Make) -> None:
 
 def test_demo(spawn: Spawn, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
-    process = spawn("demo", env={"TMPDIR": str(tmp_path / "t")})
+    process = spawn("demo", "--emulator", "s3", env={"TMPDIR": str(tmp_path / "t")})
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     text = out.decode()
@@ -173,7 +173,7 @@ def test_demo_with_files(spawn: Spawn, clean: Path) -> None:
     (clean / "夹").mkdir()
     (clean / "夹" / "一.bin").write_bytes(os.urandom(1000))
     (clean / "b.bin").write_bytes(os.urandom(1000))
-    process = spawn("demo", "夹", "b.bin")
+    process = spawn("demo", "--emulator", "s3", "夹", "b.bin")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out.decode().endswith("2 objects came back byte for byte.\n")
@@ -181,7 +181,7 @@ def test_demo_with_files(spawn: Spawn, clean: Path) -> None:
 
 def test_demo_with_a_file_that_is_not_there(spawn: Spawn, clean: Path) -> None:
     (clean / "b.bin").write_bytes(b"b")
-    process = spawn("demo", "b.bin", "gone.bin")
+    process = spawn("demo", "--emulator", "s3", "b.bin", "gone.bin")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert b"SOURCE_MISSING" in err
@@ -215,7 +215,7 @@ def test_demo_sees_a_byte_that_is_not_the_one_sent(spawn: Spawn, clean: Path, di
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_demo_interrupted_leaves_nothing(spawn: Spawn, tmp_path: Path, how: signal.Signals) -> None:
     (tmp_path / "t").mkdir()
-    process = spawn("demo", env={"TMPDIR": str(tmp_path / "t")})
+    process = spawn("demo", "--emulator", "s3", env={"TMPDIR": str(tmp_path / "t")})
     assert process.stderr is not None
     address = process.stderr.readline().decode().split()[-1]
     assert b"broker" in process.stderr.readline()
