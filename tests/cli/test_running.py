@@ -147,7 +147,7 @@ def test_emulate_refusals(run: Run, distribution: Make) -> None:
     assert "offered by more than one package: vvos-bare 1, vvos-twin 2" in err
     status, _, err = run("demo")
     assert status == 2
-    assert "there are several emulators, bare, s3; choose one with --emulator" in err
+    assert "there are several emulators, aliyun, bare, qiniu, s3; choose one with --emulator" in err
 
 
 # demo
