@@ -8,15 +8,16 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10;
 VENV    := .venv
 BIN     := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml))
 READY   := $(VENV)/.ready
 
 .PHONY: demo test lint wheels clean
 
-$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(EXAMPLES:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "VVOS needs Python 3.10 or newer with its venv module; install it, or say make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[broker,postgres,dev]' $(foreach p,$(PLUGINS),-e './$(p)[broker,emulator]')
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[broker,postgres,dev]' $(foreach p,$(PLUGINS),-e './$(p)[broker,emulator]') $(foreach p,$(EXAMPLES),-e './$(p)[test]')
 	@touch $@
 
 demo: $(READY)
@@ -29,7 +30,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy vvos_core tests
-	for p in $(PLUGINS); do MYPYPATH=$$p $(BIN)/mypy $$p || exit 1; done
+	for p in $(PLUGINS) $(EXAMPLES); do MYPYPATH=$$p $(BIN)/mypy $$p || exit 1; done
 
 wheels: $(READY)
 	rm -rf dist build

@@ -35,10 +35,10 @@ def leaves() -> Iterator[tuple[str, click.Command]]:
     for name in vvos.list_commands(context):
         command = vvos.get_command(context, name)
         assert command is not None
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield name, command
         if isinstance(command, click.Group):
             yield from ((f"{name} {below}", each) for below, each in command.commands.items())
-        else:
-            yield name, command
 
 
 @pytest.mark.parametrize(("name", "command"), list(leaves()), ids=lambda value: value if isinstance(value, str) else "")

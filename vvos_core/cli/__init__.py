@@ -7,6 +7,7 @@
                 display and bars (what a person sees), document (``--json``), address (``--api``)
     serve, providers, config, emulate    the other commands
     demo        and samples, its files
+    skeleton    what `providers new` writes
     emulators   finds the emulators that distributions offer
     waiting     running until told to stop
 

@@ -1,6 +1,10 @@
-"""``vvos providers``: what is installed, by which rules it cuts files, and what is broken."""
+"""``vvos providers``: what is installed, by which rules it cuts files, and what is broken; and how a new one begins."""
 
 from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
 
 import click
 import msgspec
@@ -11,6 +15,7 @@ from ..loader import Installed, installed, provider_class
 from ..model import Rules
 from .document import Fault, fault
 from .outcome import FAILED, OK
+from .skeleton import write
 from .text import printable, size
 
 
@@ -28,15 +33,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     """Why it cannot be used."""
 
 
-@click.command(short_help="List the installed providers.")
+@click.group(short_help="List the installed providers.", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def providers(as_json: bool) -> int:
+@click.pass_context
+def providers(context: click.Context, as_json: bool) -> int:
     """List the installed providers: package and version, and the rules by which files are cut for them.
 
     The rules are those without a profile; a profile may set its own. No SDK is imported.
 
     Exit status: 0 all can be used; 1 one is broken, or offered by two packages.
     """
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError("--json is for the list of providers alone; leave it out.", context)
+        return OK
     found = installed()
     entries = [_entry(item) for item in found]
     if as_json:
@@ -46,6 +56,35 @@ def providers(as_json: bool) -> int:
     else:
         click.echo("\n\n".join(map(_told, entries)))
     return FAILED if any(entry.error for entry in entries) else OK
+
+
+@providers.command(short_help="Write the package of a new provider.")
+@click.argument("name")
+@click.option(
+    "--in",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    default=".",
+    help="The folder that the package's folder is put into; otherwise the working folder.",
+)
+def new(name: str, folder: Path) -> int:
+    """Write the package of a new provider into the folder vvos-NAME: one that can be installed and is found.
+
+    Its tests are the conformance kit, and they fail where there is something to fill in. NAME is one word of
+    lower-case letters and digits. Nothing is overwritten.
+
+    Exit status: 0 it is written; 2 the name is taken or cannot be one, or the folder is there already.
+    """
+    written = write(name, folder)
+    click.echo(f"{printable(str(written))} is written. What comes next:")
+    for command in (
+        ["python", "-m", "pip", "install", "-e", f"{os.path.join(folder, '')}{written.name}[test]"],
+        ["vvos", "providers"],
+        ["python", "-m", "pytest", str(written)],
+    ):
+        click.echo(f"    {printable(shlex.join(command))}")
+    return OK
 
 
 def _entry(item: Installed) -> Entry:
