@@ -22,7 +22,7 @@ class NotifyCases(Bench):
         grant, _ = self.upload(self.key(), content(self.small))
         for what, claimed, size in (
             ("the client read", grant, self.small + 1),
-            ("was granted", replace(grant, size=self.small + 1), self.small + 1),
+            ("was granted", replace(grant, size=self.small + 1), self.small),
         ):
             verdict = self.verdict(claimed, size)
             if not isinstance(verdict, Mismatch):

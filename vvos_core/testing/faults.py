@@ -161,7 +161,8 @@ class Refusing:
                 self.send_header("Connection", "close")
                 self.end_headers()
 
-            do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_PROPFIND = do_OPTIONS = answer  # noqa: N815  # http.server's names
+            do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_OPTIONS = answer  # noqa: N815  # http.server's names
+            do_COPY = do_LOCK = do_MKCOL = do_MOVE = do_PROPFIND = do_PROPPATCH = do_UNLOCK = answer  # noqa: N815  # WebDAV's
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
