@@ -21,7 +21,9 @@ def new_grant(ask: Ask, *, provider: str, rules: Rules, cover: bool, expires_at:
     """
     check_key(ask.key, rules.max_key)
     if not _TYPE.fullmatch(ask.type):
-        raise BadInput(f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it.")
+        raise BadInput(
+            f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it.", key=ask.key
+        )
     cut = plan_chunks(ask.size, rules)
     return Grant(
         provider=provider,
@@ -59,7 +61,9 @@ def renewed_grant(
     }
     differs = [name for name, changed in wider.items() if changed]
     if differs:
-        raise Denied(f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.")
+        raise Denied(
+            f"the renewal of {old.key!r} asks for another {' and '.join(differs)}; begin a new upload.", key=old.key
+        )
     return replace(old, expires_at=expires_at, checksum=ask.checksum or old.checksum)
 
 

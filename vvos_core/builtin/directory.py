@@ -15,9 +15,9 @@ from urllib.parse import quote
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from ..errors import BadAnswer, BadInput, BadKey, Denied, Mismatch, NotFound, PluginError, VVOSError
+from ..errors import BadAnswer, BadInput, BadKey, PluginError, VVOSError
+from ..grants import check_object, new_grant, renewed_grant
 from ..hooks import hookimpl
-from ..keys import check_key
 from ..model import (
     GIB,
     MIB,
@@ -35,7 +35,6 @@ from ..model import (
     Stored,
     TokenRequest,
 )
-from ..plan import plan_chunks
 from .crc32 import Crc32
 from .folder import OWN, Folder
 
@@ -92,9 +91,8 @@ class Directory:
             if ask.renew is None:
                 granted = self._new(ask, request, folder)
             else:
-                _check_renewal(ask, ask.renew, request.cover)
-                checksum = ask.checksum or ask.renew.checksum
-                granted = replace(ask.renew, expires_at=request.expires_at, checksum=checksum)
+                end = request.expires_at
+                granted = renewed_grant(ask, ask.renew, provider=NAME, cover=request.cover, expires_at=end)
             return replace(granted, data={"root": granting.root, "signature": folder.sign(granted)})
 
         return _each(grant, request.files)
@@ -104,11 +102,10 @@ class Directory:
         folder = Folder(self._granting().root)
 
         def look(grant: Grant) -> Found:
-            found = folder.look(grant.key)
-            if found is not None:
-                return Found(key=grant.key, exists=True, size=found.size, checksum=found.checksum)
-            parts = folder.parts(grant) if request.parts and grant.multipart else ()
-            return Found(key=grant.key, exists=False, parts=tuple(parts))
+            found = _found(folder, grant.key)
+            if found.exists or not (request.parts and grant.multipart):
+                return found
+            return replace(found, parts=tuple(folder.parts(grant)))
 
         return _each(look, request.grants)
 
@@ -119,12 +116,7 @@ class Directory:
 
         def verify(done: Finished) -> Notified:
             key = done.grant.key
-            found = folder.look(key)
-            if found is None:
-                raise NotFound(f"there is no object {key!r} in the folder; put it again.", key=key)
-            sums = {done.checksum, done.grant.checksum} - {""}
-            if not found.size == done.size == done.grant.size or sums - {found.checksum}:
-                raise Mismatch(f"{key!r} in the folder is not what was read; put it again.", key=key)
+            check_object(done, _found(folder, key))
             if granting.public_url:
                 return Notified(key=key, url=f"{granting.public_url.rstrip('/')}/{quote(key)}")
             return Notified(key=key, url=Path(granting.root, key).as_uri())
@@ -162,27 +154,27 @@ class Directory:
         return self._settings
 
     def _new(self, ask: Ask, request: TokenRequest, folder: Folder) -> Grant:
-        check_key(ask.key, self.rules.max_key)
         if ask.key.split("/")[0].casefold() == OWN:
             raise BadKey(f"key {ask.key!r} leads into the folder's own {OWN}; choose another.", key=ask.key)
-        if ask.size < 0:
-            raise BadInput(f"the size of {ask.key!r} is {ask.size}; give its number of bytes.", key=ask.key)
         if ask.metadata:
             raise BadInput(f"a plain folder keeps no metadata, and {ask.key!r} comes with some; leave them out.")
-        plan = plan_chunks(ask.size, self.rules)
-        return Grant(
+        grant = new_grant(
+            ask,
             provider=NAME,
-            key=ask.key,
-            client_key=ask.client_key,
-            size=ask.size,
-            type=ask.type,
+            rules=self.rules,
             cover=request.cover,
             expires_at=request.expires_at,
-            multipart=plan.multipart,
-            part_size=plan.part_size,
-            upload_id=folder.begin(ask.key) if plan.multipart else "",
             checksum=ask.checksum,
         )
+        return replace(grant, upload_id=folder.begin(ask.key)) if grant.multipart else grant
+
+
+def _found(folder: Folder, key: str) -> Found:
+    """What lies under ``key``."""
+    there = folder.look(key)
+    if there is None:
+        return Found(key=key, exists=False)
+    return Found(key=key, exists=True, size=there.size, checksum=there.checksum)
 
 
 def _each(do: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer | VVOSError]:
@@ -194,14 +186,6 @@ def _each(do: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer | 
         except VVOSError as error:
             answers.append(error)
     return answers
-
-
-def _check_renewal(ask: Ask, old: Grant, cover: bool) -> None:
-    """Raises ``Denied`` where the renewed grant would allow anything that the old one did not."""
-    asked = (NAME, ask.key, ask.client_key, ask.size, ask.type, ask.checksum or old.checksum)
-    had = (old.provider, old.key, old.client_key, old.size, old.type, old.checksum or ask.checksum)
-    if asked != had or (cover and not old.cover) or ask.metadata:
-        raise Denied(f"the renewal of {old.key!r} asks for more than was granted; begin a new upload.", key=old.key)
 
 
 def _named(grant: Grant) -> Folder:
