@@ -125,7 +125,7 @@ def test_answers_to_the_granting_half(bench: Any, other: Other, body: bytes) -> 
 
 def test_something_that_begins_no_upload(bench: Any, other: Other) -> None:
     bench.granting = bench.made(endpoint=other.server.url)
-    other._answer = lambda request: Response(200, [], b"<html>")  # type: ignore[method-assign]
+    other._answer = lambda request: Response(200, [], b"<html>")  # type: ignore[method-assign]  # stands in for a service
     other.server.application = other._answer
     bench.refusal(BadAnswer, Ask(client_key="a", key="a", size=300_000))
 

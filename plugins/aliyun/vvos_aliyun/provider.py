@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vvos_core import (
+    MIB,
     Checksum,
     Chunk,
     ExistsRequest,
@@ -24,7 +25,7 @@ from vvos_core import (
 
 from .checksum import Crc64
 from .putter import Putter
-from .settings import MIB, Settings as Bucket, rules
+from .settings import Settings as Bucket, rules
 
 if TYPE_CHECKING:
     from .granter import Granter

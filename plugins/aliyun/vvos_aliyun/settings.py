@@ -9,11 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta, Struct
 
-from vvos_core import Rules, Secret
+from vvos_core import GIB, MIB, Rules, Secret
 
 KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
 WEEK = 7 * 24 * 3600
 """Seconds that a presigned V4 request may be good for (OSS, "Add signatures to URLs")."""
 MIN_PART = 100 * KIB

@@ -8,12 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta, Struct
 
-from vvos_core import Rules, Secret
+from vvos_core import GIB, MIB, Rules, Secret
 
 from .checksum import BLOCK
 
-MIB = 1024 * 1024
-GIB = 1024 * MIB
 YEAR = 366 * 24 * 3600
 """Seconds."""
 WEEK = 7 * 24 * 3600

@@ -222,7 +222,7 @@ def test_parts_out_of_order_or_unknown(bucket: Any, aliyun_emulator: AliyunEmula
     refused("InvalidPart", 400, lambda: complete((3, etags[0])))
     refused("InvalidPart", 400, lambda: complete((1, "0" * 32)))
     refused("MalformedXML", 400, complete)
-    refused("MalformedXML", 400, lambda: complete(("x", etags[0])))  # type: ignore[arg-type]
+    refused("MalformedXML", 400, lambda: complete(("x", etags[0])))  # type: ignore[arg-type]  # wrong on purpose
     everything = {"x-oss-complete-all": "yes"}
     assert bucket.complete_multipart_upload("a", upload, None, headers=everything).status == 200
     assert aliyun_emulator.counts["CompleteMultipartUpload"] == 7
@@ -432,7 +432,7 @@ def test_wrong_keys(connect: Callable[..., Any]) -> None:
 
 def test_a_clock_that_is_off(bucket: Any, aliyun_emulator: AliyunEmulator) -> None:
     for seconds, good in itertools.product((1, -1), (True, False)):
-        aliyun_emulator.clock = lambda off=seconds * (890 if good else 910): time.time() + off  # type: ignore[misc]
+        aliyun_emulator.clock = lambda off=seconds * (890 if good else 910): time.time() + off  # type: ignore[misc]  # mypy cannot infer its default
         if good:
             assert bucket.put_object("a", b"x").status == 200
         else:

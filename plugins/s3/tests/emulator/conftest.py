@@ -19,7 +19,7 @@ from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
 from botocore.credentials import Credentials  # type: ignore[import-untyped,unused-ignore]  # ships no types
 from botocore.exceptions import ClientError  # type: ignore[import-untyped,unused-ignore]  # ships no types
 from vvos_s3.emulator import S3Emulator
-from vvos_s3.emulator.pytest_plugin import s3_client, s3_emulator, s3_emulator_session  # noqa: F401
+from vvos_s3.emulator.pytest_plugin import s3_client, s3_emulator, s3_emulator_session  # noqa: F401  # fixtures
 
 MIB = 1024 * 1024
 
@@ -120,17 +120,17 @@ class Raw:
 
 
 @pytest.fixture
-def raw(s3_emulator: S3Emulator) -> Raw:  # noqa: F811
+def raw(s3_emulator: S3Emulator) -> Raw:  # noqa: F811  # the fixture above
     return Raw(s3_emulator)
 
 
 @pytest.fixture
-def bucket(s3_emulator: S3Emulator) -> str:  # noqa: F811
+def bucket(s3_emulator: S3Emulator) -> str:  # noqa: F811  # the fixture above
     return s3_emulator.info["bucket"]
 
 
 @pytest.fixture
-def later(s3_emulator: S3Emulator) -> Callable[[float], None]:  # noqa: F811
+def later(s3_emulator: S3Emulator) -> Callable[[float], None]:  # noqa: F811  # the fixture above
     """Moves the emulator's clock by so many seconds."""
 
     def move(seconds: float) -> None:
@@ -140,7 +140,7 @@ def later(s3_emulator: S3Emulator) -> Callable[[float], None]:  # noqa: F811
 
 
 @pytest.fixture
-def client_for(s3_emulator: S3Emulator) -> Iterator[Callable[..., Any]]:  # noqa: F811
+def client_for(s3_emulator: S3Emulator) -> Iterator[Callable[..., Any]]:  # noqa: F811  # the fixture above
     """Makes boto3 clients with other credentials or another configuration."""
     made = []
 

@@ -222,7 +222,7 @@ def test_two_emulators_share_nothing() -> None:
 def test_its_life() -> None:
     emulator = S3Emulator(access_key="AK", secret_key="SK")
     with pytest.raises(RuntimeError, match="not running"):
-        emulator.info  # noqa: B018
+        emulator.info  # noqa: B018  # it raises
     with emulator:
         assert set(emulator.info) == {"endpoint", "access_key", "secret_key", "bucket", "region"}
         assert (emulator.info["access_key"], emulator.info["secret_key"]) == ("AK", "SK")

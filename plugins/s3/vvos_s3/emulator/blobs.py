@@ -164,7 +164,7 @@ class ContentFile(io.RawIOBase):
         self._position += len(data)
         return data
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # as io.RawIOBase has it
         data = b"".join(self.content.read(self._position, min(self._position + len(buffer), self.content.size)))
         buffer[: len(data)] = data
         self._position += len(data)

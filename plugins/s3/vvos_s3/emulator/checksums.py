@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from awscrt.checksums import (  # type: ignore[import-untyped,unused-ignore]
+from awscrt.checksums import (  # type: ignore[import-untyped,unused-ignore]  # ships no types
     combine_crc32,
     combine_crc32c,
     combine_crc64nvme,

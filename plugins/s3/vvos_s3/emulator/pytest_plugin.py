@@ -33,8 +33,8 @@ def s3_emulator(s3_emulator_session: S3Emulator) -> S3Emulator:
 @pytest.fixture
 def s3_client(s3_emulator: S3Emulator) -> Iterator[Any]:
     """A boto3 client: SigV4 everywhere, path style, no retries (a test wants to see the first answer)."""
-    import boto3  # type: ignore[import-untyped,unused-ignore]
-    from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
+    import boto3  # type: ignore[import-untyped,unused-ignore]  # ships no types
+    from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
     info = s3_emulator.info
     client = boto3.client(

@@ -138,8 +138,8 @@ class S3Emulator:
 
     def read(self, key: str) -> Iterator[bytes]:
         """The bytes of an object, fetched over HTTP by boto3, as a user of S3 would."""
-        import boto3  # type: ignore[import-untyped,unused-ignore]
-        from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
+        import boto3  # type: ignore[import-untyped,unused-ignore]  # ships no types
+        from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
         info = self.info
         client = boto3.client(
