@@ -15,8 +15,8 @@ CORE = ROOT / "vvos_core"
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").exists())
 
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "model", "keys", "plan", "grants", "request_token"),
-    ("protocol", "hooks", "source", "http", "retry", "interrupt", "configuration", "profile", "messages"),
+    ("errors", "model", "keys", "plan", "grants", "request_token", "fingerprint"),
+    ("protocol", "hooks", "source", "http", "retry", "interrupt", "configuration", "profile", "messages", "journal"),
     ("calls", "loader", "builtin"),
     ("entries", "job", "work", "progress", "results", "engine", "broker", "client"),
     ("cli", "testing"),

@@ -2,11 +2,12 @@
 
 The map of the house, from the ground up; each floor imports only what stands above it in this list:
 
-- `errors`, `model`, `keys`, `plan`, `grants`: every error, the frozen values, which keys may be used, how a size is
-  cut, what all providers' grants have in common
+- `errors`, `model`, `keys`, `plan`, `grants`, `fingerprint`: every error, the frozen values, which keys may be used,
+  how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
 - `source`, `http`, `retry`: reading what is uploaded, one HTTP request, when to try again
+- `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
 - `builtin/`: plugins of the core's own: the broker as a client sees it
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
         BadInput as BadInput,
         BadKey as BadKey,
         BadToken as BadToken,
+        Busy as Busy,
         Cancelled as Cancelled,
         ConfigError as ConfigError,
         ContractBroken as ContractBroken,
         Denied as Denied,
         DuplicateKey as DuplicateKey,
         Exists as Exists,
+        JournalError as JournalError,
         KeyNotGranted as KeyNotGranted,
         Mismatch as Mismatch,
         NotFound as NotFound,
@@ -93,9 +96,10 @@ if TYPE_CHECKING:
 
 _FACE = {
     "errors": (
-        "BadAnswer BadInput BadKey BadToken Cancelled ConfigError ContractBroken Denied DuplicateKey Exists "
-        "KeyNotGranted Mismatch NotFound PluginError ProtocolError RequestReused ServiceFailed SourceChanged "
-        "SourceError SourceMissing TokenExpired TooLarge Unavailable Unauthenticated VVOSError for_status from_code "
+        "BadAnswer BadInput BadKey BadToken Busy Cancelled ConfigError ContractBroken Denied DuplicateKey Exists "
+        "JournalError KeyNotGranted Mismatch NotFound PluginError ProtocolError RequestReused ServiceFailed "
+        "SourceChanged SourceError SourceMissing TokenExpired TooLarge Unavailable Unauthenticated VVOSError "
+        "for_status from_code "
     ),
     "model": (
         "GIB MIB Ask Call Checksum Chunk ExistsRequest Finished Found Grant Hasher Notified NotifyRequest Plan "

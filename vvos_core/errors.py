@@ -24,6 +24,8 @@
     ├─ Unavailable                  UNAVAILABLE           yes     503   the other side did not answer, or not in time
     │  └─ ServiceFailed             SERVICE_FAILED        yes     502   the other side answered that it failed
     ├─ BadAnswer                    BAD_ANSWER            no      502   an answer that is not of the protocol
+    ├─ JournalError                 JOURNAL               no      500   the client's journal cannot be used
+    ├─ Busy                         BUSY                  no      409   somebody else is uploading this just now
     └─ Cancelled                    CANCELLED             no      499   the user stopped it
 
 ``retryable`` says whether the same call, made again later, may succeed. The engine asks nothing else.
@@ -168,6 +170,15 @@ class ServiceFailed(Unavailable):
 class BadAnswer(VVOSError):
     code = "BAD_ANSWER"
     http_status = 502
+
+
+class JournalError(VVOSError):
+    code = "JOURNAL"
+
+
+class Busy(VVOSError):
+    code = "BUSY"
+    http_status = 409
 
 
 class Cancelled(VVOSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from .errors import Cancelled, SourceChanged, SourceError, SourceMissing, VVOSError
+from .fingerprint import Fingerprint as Fingerprint, Likeness as Likeness, compare as compare
 
 BLOCK = 256 * 1024
 """Bytes read, checksummed and sent at a time: large enough that Python's part is small, small enough for the caches."""
@@ -80,7 +81,7 @@ class FileSource:
     a mapped file that shrinks kills the process.
     """
 
-    __slots__ = ("_fingerprint", "path", "size")
+    __slots__ = ("_inodes", "fingerprint", "path", "size")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises ``SourceMissing`` when there is no such file, ``SourceError`` when it cannot be read."""
@@ -96,7 +97,9 @@ class FileSource:
         except (OSError, ValueError) as error:  # ValueError: a path with U+0000 in it
             raise _unreadable(self.label, error) from error
         self.size = info.st_size
-        self._fingerprint = _fingerprint(info)
+        self.fingerprint = Fingerprint.of(info)
+        """As it was when it was added."""
+        self._inodes = True
 
     @property
     def label(self) -> str:
@@ -115,10 +118,24 @@ class FileSource:
         """Nothing is kept open."""
 
     def _compare(self, info: os.stat_result) -> None:
-        if _fingerprint(info) != self._fingerprint:
+        # Not the time of the status: a name or a mode that changes meanwhile does not change what is sent.
+        now, known = Fingerprint.of(info), self.fingerprint
+        same = (now.device, now.size, now.changed) == (known.device, known.size, known.changed)
+        if not same or (now.inode != known.inode and self._stable_inodes(now)):
             raise SourceChanged(
                 f"{self.label} changed while it was uploaded; upload it again when nobody writes to it."
             )
+
+    def _stable_inodes(self, now: Fingerprint) -> bool:
+        """Whether the file system keeps its numbers. Some (FUSE, network) make up a new one for each look."""
+        if self._inodes:
+            try:
+                looks = [now, *(Fingerprint.of(os.stat(self.path)) for _ in range(2))]
+            except OSError:  # it vanished after it was opened
+                return True
+            alike = len({(look.device, look.size, look.changed) for look in looks}) == 1
+            self._inodes = not alike or len({look.inode for look in looks}) == 1
+        return self._inodes
 
     def _read(self, offset: int, length: int) -> Iterator[memoryview]:
         try:
@@ -270,10 +287,6 @@ def guess_type(key: str) -> str:
 def shown(path: str) -> str:
     """``path`` for a message: bytes that are not text are escaped."""
     return path.encode("utf-8", "backslashreplace").decode()
-
-
-def _fingerprint(info: os.stat_result) -> tuple[int, int, int, int]:
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _open(path: str, flags: int) -> int:
