@@ -49,7 +49,11 @@ class Spec:
 
     @hookspec(firstresult=True)
     def exists(self, request: ExistsRequest) -> Sequence[Found | VVOSError]:  # type: ignore[empty-body]  # as above
-        """Say what is there under each grant's key: the object, or, where ``request.parts``, the stored parts."""
+        """Say what is there under each grant's key, and, where ``request.parts``, which parts its upload has stored.
+
+        The parts also where an object is there, which the upload may replace. Of this upload only, never of another
+        one of the same key; none of an upload that is gone.
+        """
 
     @hookspec(firstresult=True)
     def put_chunk(self, grant: Grant, chunk: Chunk) -> Receipt:  # type: ignore[empty-body]  # as above
@@ -77,7 +81,10 @@ class Spec:
 
     @hookspec
     def abort(self, grant: Grant) -> None:
-        """Optional. Forget an unfinished multipart upload and its parts; harmless when it is gone already."""
+        """Optional. Forget an unfinished multipart upload and its parts; harmless when it is gone already.
+
+        On the side that grants it works with the profile's keys, from key and upload id alone.
+        """
 
 
 @runtime_checkable

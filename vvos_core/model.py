@@ -136,7 +136,7 @@ class ExistsRequest(Struct, frozen=True, kw_only=True):
 
     grants: tuple[Grant, ...]
     parts: bool = False
-    """Also list the stored parts of what is unfinished (a call to the service for each)."""
+    """Also list the stored parts of each multipart upload (a call to the service for each)."""
     call: Call = Call()
 
 
@@ -153,14 +153,19 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is there under a key: an object, or the stored parts of an unfinished upload, or nothing."""
+    """What is there under a key: an object or nothing; and, where it was asked, the stored parts of the grant's upload.
+
+    An upload that may replace an object has both until it is complete.
+    """
 
     key: str
     exists: bool
     size: int = -1
     checksum: str = ""
     """``algorithm:value`` as the service keeps it; empty where it keeps none."""
-    parts: tuple[Receipt, ...] = ()
+    parts: tuple[Receipt, ...] | None = None
+    """In order of numbers, each with the proof that ``put_chunk`` answered. Empty: the service holds none, perhaps
+    because the upload is gone. None: nobody asked, the service cannot say, or the grant is not multipart."""
 
 
 class Stored(Struct, frozen=True, kw_only=True):

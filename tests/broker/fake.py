@@ -52,6 +52,7 @@ class FakeCalls:
         self.provider = provider
         self.rules = RULES
         self.objects: dict[str, tuple[int, str]] = {}
+        self.parts: dict[str, tuple[Receipt, ...]] = {}
         self.asked: list[str] = []
         self.requests: list[Any] = []
         self.aborted: list[str] = []
@@ -110,13 +111,13 @@ class FakeCalls:
         answers: list[Found | VVOSError] = []
         for grant in request.grants:
             stored = self.objects.get(grant.key)
-            parts = (Receipt(number=1, size=MIB, proof="etag"),) if request.parts and grant.multipart else ()
+            parts = self.parts.get(grant.key, ()) if request.parts and grant.multipart else None
             if grant.key in self.refuses:
                 answers.append(self.refuses[grant.key])
             elif stored is None:
                 answers.append(Found(key=grant.key, exists=False, parts=parts))
             else:
-                answers.append(Found(key=grant.key, exists=True, size=stored[0], checksum=stored[1]))
+                answers.append(Found(key=grant.key, exists=True, size=stored[0], checksum=stored[1], parts=parts))
         return answers
 
     def verify(self, request: NotifyRequest) -> list[Notified | VVOSError]:

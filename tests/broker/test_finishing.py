@@ -11,7 +11,7 @@ import pytest
 from vvos_core.broker.hooks import Access, BusinessCall
 from vvos_core.errors import Denied, ServiceFailed
 from vvos_core.hooks import hookimpl
-from vvos_core.model import MIB
+from vvos_core.model import MIB, Receipt
 
 from .fake import Answer, Bench, FakeCalls
 
@@ -58,10 +58,22 @@ def test_exists_says_what_is_there(bench: Bench, token: str) -> None:
 
 
 def test_exists_lists_parts_when_asked(bench: Bench, token: str) -> None:
+    bench.fake.parts["b.bin"] = (Receipt(number=1, size=MIB, proof="etag"),)
+    listed = [{"number": 1, "size": MIB, "proof": "etag"}]
     answer = bench.call("exists", accessToken=token, keys=["b.bin"], parts=True)
-    assert answer["objects"] == [
-        {"key": "b.bin", "exists": False, "parts": [{"number": 1, "size": MIB, "proof": "etag"}]}
-    ]
+    assert answer["objects"] == [{"key": "b.bin", "exists": False, "parts": listed}]
+    bench.fake.objects["b.bin"] = (7, "")
+    answer = bench.call("exists", accessToken=token, keys=["b.bin"], parts=True)
+    assert answer["objects"] == [{"key": "b.bin", "exists": True, "size": 7, "parts": listed}]
+
+
+def test_no_parts_are_told_from_parts_of_which_nothing_is_said(bench: Bench, token: str) -> None:
+    asked = bench.call("exists", accessToken=token, keys=["相册/a.jpg", "b.bin"], parts=True)
+    single, large = asked["objects"]
+    assert "parts" not in single
+    assert large["parts"] == []
+    (not_asked,) = bench.call("exists", accessToken=token, keys=["b.bin"])["objects"]
+    assert "parts" not in not_asked
 
 
 def test_exists_fails_by_the_key(bench: Bench, token: str) -> None:

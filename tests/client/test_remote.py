@@ -15,7 +15,7 @@ import pytest
 from vvos_core import ApiSettings, BadInput, Result, Secret, VVOSError
 from vvos_core.http import MAX_ANSWER
 from vvos_core.loader import remote
-from vvos_core.model import Ask, ExistsRequest, Finished, Found, Grant, Notified, NotifyRequest, TokenRequest
+from vvos_core.model import Ask, ExistsRequest, Finished, Found, Grant, Notified, NotifyRequest, Receipt, TokenRequest
 
 from ..engine.cloud import Cloud
 from .brokers import CALLS, Answer, Broker, Raw, Request, TokenCloud, as_json, client, extended, plain
@@ -223,6 +223,20 @@ def test_an_expired_grant_is_renewed_with_its_access_token(
     assert second["keys"] == ["文件.txt"], "a file is known by its client key"
     assert second["requestToken"] != first["requestToken"]
     assert broker.requests[-1].body["accessToken"] == "sealed-1", "what was renewed is told with the new token"
+
+
+def test_no_parts_are_told_from_parts_of_which_nothing_is_said(broker: Broker) -> None:
+    objects = [
+        {"key": "甲", "exists": True, "size": 3, "parts": [{"number": 2, "size": 5, "proof": "p"}]},
+        {"key": "b", "exists": False, "parts": []},
+        {"key": "c", "exists": False},
+        {"key": "d", "exists": True, "parts": None},
+    ]
+    broker.answers["exists"] = lambda request, count: as_json({"objects": objects})
+    grants = tuple(grant(key, "one") for key in "甲bcd")
+    found = remote(broker.settings()).exists(ExistsRequest(grants=grants, parts=True))
+    part = Receipt(number=2, size=5, proof="p")
+    assert [item.parts for item in found if isinstance(item, Found)] == [(part,), (), None, None]
 
 
 def grant(key: str, token: str) -> Grant:

@@ -199,7 +199,7 @@ def test_receipts_that_are_missing_or_out_of_order_are_refused(desk: Desk) -> No
 def test_an_upload_id_is_no_path(desk: Desk) -> None:
     desk.put("别人的")
     grant = replace(desk.grant("big", 2000), upload_id="../..")
-    assert desk.look(grant) == Found(key="big", exists=False)
+    assert desk.look(grant) == Found(key="big", exists=False, parts=())
     desk.granting.abort(grant)
     assert (desk.root / "别人的").read_bytes() == DATA
 

@@ -127,8 +127,9 @@ def _state(key: str, found: Found) -> ObjectState:
         exists=found.exists,
         size=found.size if found.size >= 0 else UNSET,
         checksum=found.checksum or UNSET,
-        parts=[
+        parts=UNSET
+        if found.parts is None
+        else [
             Part(number=part.number, size=part.size, proof=part.proof, checksum=part.checksum) for part in found.parts
-        ]
-        or UNSET,
+        ],
     )

@@ -129,6 +129,7 @@ class ObjectState(Struct, frozen=True, kw_only=True):
     size: int | UnsetType = UNSET
     checksum: str | UnsetType = UNSET
     parts: list[Part] | UnsetType = UNSET
+    """Left out: not asked for, or the service cannot say. Empty: none are stored."""
 
 
 class ExistsAnswer(Struct, frozen=True, kw_only=True):

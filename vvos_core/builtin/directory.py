@@ -103,9 +103,9 @@ class Directory:
 
         def look(grant: Grant) -> Found:
             found = _found(folder, grant.key)
-            if found.exists or not (request.parts and grant.multipart):
-                return found
-            return replace(found, parts=tuple(folder.parts(grant)))
+            if request.parts and grant.multipart:
+                return replace(found, parts=tuple(folder.parts(grant)))
+            return found
 
         return _each(look, request.grants)
 

@@ -72,7 +72,7 @@ class _ObjectState(Struct):
     exists: bool
     size: int = -1
     checksum: str = ""
-    parts: list[Receipt] = field(default_factory=list)
+    parts: tuple[Receipt, ...] | None = None
 
 
 class _ExistsAnswer(Struct):
@@ -136,9 +136,8 @@ class Remote:
             answer = self._call("exists", self._api.exists, body, request.call, _ExistsAnswer)
             found.update((item.key, _failure("exists", item)) for item in answer.failed)
             for item in answer.objects:
-                parts = tuple(item.parts)
                 found[item.key] = Found(
-                    key=item.key, exists=item.exists, size=item.size, checksum=item.checksum, parts=parts
+                    key=item.key, exists=item.exists, size=item.size, checksum=item.checksum, parts=item.parts
                 )
         # A plain backend's answer may list only what is there.
         return [found.get(grant.key) or Found(key=grant.key, exists=False) for grant in request.grants]

@@ -79,7 +79,7 @@ class Granter:
 
         def look(grant: Grant) -> Found:
             found = self._found(grant.key)
-            if not found.exists and request.parts and grant.upload_id:
+            if request.parts and grant.upload_id:
                 return replace(found, parts=self._service.parts(grant))
             return found
 

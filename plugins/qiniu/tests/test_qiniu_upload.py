@@ -143,7 +143,7 @@ def test_a_batch_is_looked_at_with_one_call(bench: Bench, data: Callable[[int], 
 def test_exists_lists_the_parts_of_an_unfinished_upload(bench: Bench, data: Callable[[int], bytes]) -> None:
     content = data(3 * BLOCK)
     grant = bench.grant(KEY, len(content))
-    assert bench.found(grant, parts=True) == Found(key=KEY, exists=False)
+    assert bench.found(grant, parts=True) == Found(key=KEY, exists=False, parts=())
     chunks = bench.chunks(grant, content)
     stored = [bench.storing.put_chunk(grant, chunk) for chunk in (chunks[2], chunks[0])]
     found = bench.found(grant, parts=True)
@@ -155,7 +155,7 @@ def test_exists_lists_the_parts_of_an_unfinished_upload(bench: Bench, data: Call
     made = bench.storing.complete(grant, [found.parts[0], rest, found.parts[1]])
     assert made.checksum == f"qetag:{etag_stream(io.BytesIO(content))}"
     there = bench.found(grant, parts=True)
-    assert there == Found(key=KEY, exists=True, size=len(content), checksum=made.checksum)
+    assert there == Found(key=KEY, exists=True, size=len(content), checksum=made.checksum, parts=())
 
 
 def test_more_parts_than_a_page_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_abort_forgets_the_parts_and_is_harmless_again(bench: Bench, data: Calla
         receipts = bench.store(grant, content)
         abort(grant)
         abort(grant)
-        assert bench.found(grant, parts=True) == Found(key="a.bin", exists=False)
+        assert bench.found(grant, parts=True) == Found(key="a.bin", exists=False, parts=())
         with pytest.raises(NotFound):
             bench.storing.put_chunk(grant, bench.chunks(grant, content)[0])
         with pytest.raises(NotFound):

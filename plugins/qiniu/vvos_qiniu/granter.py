@@ -73,7 +73,7 @@ class Granter:
             if isinstance(head, VVOSError):
                 raise head
             found = _found(grant.key, head)
-            if not found.exists and request.parts and grant.upload_id:
+            if request.parts and grant.upload_id:
                 return replace(found, parts=self._parts(grant))
             return found
 

@@ -129,7 +129,7 @@ grant = Grant(provider="s3", key="a", client_key="a", size=1)
 print(S3(settings).exists(ExistsRequest(grants=(grant,))))
 """
     printed = run(program, str(tmp_path / "config"), info["endpoint"], info["access_key"], info["secret_key"])
-    assert printed.strip() == "[Found(key='a', exists=False, size=-1, checksum='', parts=())]"
+    assert printed.strip() == "[Found(key='a', exists=False, size=-1, checksum='', parts=None)]"
 
 
 @pytest.mark.parametrize("call", ["token", "exists", "notify"])

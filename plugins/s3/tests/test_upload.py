@@ -114,7 +114,8 @@ def test_the_parts_of_an_unfinished_upload_are_receipts(bench: Any, checksum: st
     assert list(listed.parts) == receipts
     grant = bench.renewed(grant, checksum=bench.storing.checksum.combine(listed.parts))
     bench.storing.complete(grant, listed.parts)
-    assert bench.found(grant, parts=True).exists
+    there = bench.found(grant, parts=True)
+    assert (there.exists, there.parts) == (True, ())
 
 
 def test_parts_are_listed_page_by_page(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +154,7 @@ def test_aborting_forgets_the_parts_and_may_be_done_again(bench: Any, half: str)
     bench.storing.put_chunk(grant, first)
     for _ in range(2):
         getattr(bench, half).abort(grant)
-    assert bench.found(grant, parts=True) == Found(key=KEY, exists=False)
+    assert bench.found(grant, parts=True) == Found(key=KEY, exists=False, parts=())
     with pytest.raises(NotFound):
         bench.storing.put_chunk(grant, first)
 
