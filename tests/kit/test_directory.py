@@ -17,6 +17,7 @@ from vvos_core import (
     BadKey,
     ConfigError,
     Denied,
+    Exists,
     ExistsRequest,
     Found,
     Grant,
@@ -29,6 +30,7 @@ from vvos_core import (
     VVOSError,
 )
 from vvos_core.builtin.directory import Directory, DirectorySettings
+from vvos_core.builtin.folder import Folder
 from vvos_core.model import Finished
 from vvos_core.testing.doubles import Piece
 
@@ -194,6 +196,35 @@ def test_receipts_that_are_missing_or_out_of_order_are_refused(desk: Desk) -> No
     for wrong in (receipts[:-1], receipts[::-1], receipts + receipts[-1:]):
         with pytest.raises(BadInput, match="8 parts"):
             desk.storing.complete(grant, wrong)
+
+
+def test_an_upload_that_was_cut_short_after_its_object_was_made_completes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(250)) * 8
+    grant = desk.grant("大", len(data))
+    receipts = [
+        desk.storing.put_chunk(grant, Piece(data[start : start + 250], start // 250 + 1, start))
+        for start in range(0, len(data), 250)
+    ]
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "abort", killed)
+        with pytest.raises(KeyboardInterrupt):
+            desk.storing.complete(grant, receipts)
+    before = desk.look(grant)
+    assert isinstance(before, Found)
+    assert (before.exists, before.parts) == (True, tuple(receipts))
+    assert desk.storing.complete(grant, receipts).checksum == before.checksum
+    assert desk.look(grant) == replace(before, parts=())
+    # Of another's object nothing of the kind is said.
+    other = desk.grant("大", len(data))
+    wrong = [desk.storing.put_chunk(other, Piece(bytes(250), number, 250 * number - 250)) for number in range(1, 9)]
+    with pytest.raises(Exists):
+        desk.storing.complete(other, wrong)
 
 
 def test_an_upload_id_is_no_path(desk: Desk) -> None:

@@ -123,12 +123,11 @@ class Folder:
                 if checksum not in ("", made):
                     raise Mismatch(f"the parts of {grant.key!r} are not what was read; put it again.")
                 self._place(grant, temp, name, made)
-        except NotFound:
-            # The answer of an earlier call may have been lost: then the object is there.
-            found = self.look(grant.key)
-            if found != Object(grant.size, checksum):
+        except (NotFound, Exists):
+            # An earlier call may have made it, and been cut short before it answered or forgot the parts.
+            made = checksum
+            if self.look(grant.key) != Object(grant.size, made):
                 raise
-            return found
         self.abort(grant)
         return Object(grant.size, made)
 

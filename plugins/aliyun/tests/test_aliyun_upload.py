@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from vvos_core import Exists, Found, Grant, NotFound, Notified, Stored
 
+from .conftest import Bytes
+
 KEY = "文件/含 空格 +%#?&=.bin"
 SIZES = [0, 1, 199_999, 200_000, 200_001, 204_800, 204_801, 350_001]
 
@@ -131,15 +133,30 @@ def test_exists_before_during_and_after(bench: Any, data: Callable[[int], bytes]
     assert bench.found(grant, parts=True) == replace(there, parts=())
 
 
-def test_more_than_a_page_of_parts(bench: Any) -> None:
-    grant = bench.grant("a", 102_400 * 1003)
-    upload = bench.emulator._running.store.buckets["vvos"].uploads[grant.upload_id]
-    receipt = bench.storing.put_chunk(grant, bench.chunks(grant, bytes(102_400 * 1003))[0])
-    for number in range(2, 1004):
-        upload.parts[number] = upload.parts[1]
+def test_ten_thousand_parts_are_listed(bench: Any) -> None:
+    grant = bench.grant("a", 102_400 * 10_000)
+    stored = bench.emulator._running.store.buckets["vvos"].uploads[grant.upload_id].parts
+    receipt = bench.storing.put_chunk(grant, Bytes(bytes(102_400)))
+    stored.update(dict.fromkeys(range(2, 10_001), stored[1]))
     parts = bench.found(grant, parts=True).parts
-    assert [part.number for part in parts] == list(range(1, 1004))
-    assert {part.checksum for part in parts} == {receipt.checksum}
+    assert parts == tuple(replace(receipt, number=number) for number in range(1, 10_001))
+    assert bench.emulator.counts["ListParts"] == 10
+
+
+@pytest.mark.parametrize("kind", ["bench", "sts_bench"])
+def test_completing_again_is_harmless_whichever_refusal_the_service_finds_first(
+    request: pytest.FixtureRequest, data: Callable[[int], bytes], kind: str
+) -> None:
+    bench = request.getfixturevalue(kind)
+    content = data(300_000)
+    one, two = bench.grant("甲", len(content)), bench.grant("甲", len(content))
+    first = bench.storing.complete(one, bench.store(one, content))
+    # To the second grant the key is taken, and by the very object that it was to make.
+    assert bench.storing.complete(two, bench.store(two, content)) == first
+    assert bench.found(two, parts=True).parts == ()
+    three = bench.grant("甲", len(content))
+    with pytest.raises(Exists):
+        bench.storing.complete(three, bench.store(three, data(len(content))))
 
 
 @pytest.mark.parametrize("half", ["granting", "storing"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vvos_core import Answer, BadAnswer, Chunk, Grant, Hasher, Http, Mismatch, NotFound, Receipt, Stored
+from vvos_core import Answer, BadAnswer, Chunk, Exists, Grant, Hasher, Http, Mismatch, NotFound, Receipt, Stored
 
 from . import xml
 from .checksum import Crc64Hasher, text
@@ -48,10 +48,12 @@ class Putter:
         answer = self._http.send("POST", signed.url, headers=signed.headers, body=xml.parts(receipts), what=what)
         if answer.status != 200:
             error = refused(answer, what, key=grant.key)
-            if isinstance(error, NotFound) and checksum:
+            if isinstance(error, NotFound | Exists) and checksum:
                 # Completed before, and only the answer was lost? Then the object is there, and it is this one.
+                # Which of the two refusals OSS comes to first is not documented.
                 stored = self._look(requests, grant, what)
                 if stored is not None and (stored.size, stored.checksum) == (grant.size, checksum):
+                    self.abort(grant)  # where somebody else made it
                     return stored
             raise error
         root = xml.parse(answer.body)
