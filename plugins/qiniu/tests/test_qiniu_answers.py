@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from vvos_qiniu import Qiniu
 from vvos_qiniu.checksum import BLOCK
 
-from vvos_core import Answer, BadAnswer, Grant, Mismatch, Receipt, VVOSError
+from vvos_core import Answer, BadAnswer, Grant, Mismatch, Receipt, ServiceFailed, VVOSError
 
 from .conftest import Bytes
 
@@ -76,6 +76,22 @@ def test_an_object_that_was_made_otherwise(grant: Grant) -> None:
 @pytest.mark.parametrize("told", [b"", b"<html>", b"[]", {"hash": 3}, {"hash": "of another kind"}])
 def test_an_answer_of_the_business_itself_claims_nothing(grant: Grant, told: object) -> None:
     assert provider(told).complete(grant, RECEIPTS).checksum == ""
+
+
+@pytest.mark.parametrize("grant", [GRANT, LARGE, BLOCKS])
+def test_an_error_in_an_answer_of_200_is_an_error(grant: Grant) -> None:
+    failing = provider({"error": "internal error"})
+
+    def finish() -> object:
+        return failing.complete(grant, RECEIPTS) if grant.multipart else failing.put_chunk(grant, Bytes(b"abc"))
+
+    with pytest.raises(ServiceFailed, match="'甲': the service failed"):
+        finish()
+
+
+def test_an_error_beside_a_hash_is_a_word_of_the_business() -> None:
+    assert provider({"error": "none", "hash": EMPTY}).complete(LARGE, RECEIPTS).checksum == f"qetag:{EMPTY}"
+    assert provider({"error": ""}).complete(LARGE, RECEIPTS).checksum == ""
 
 
 def test_services_that_answer_no_digest_are_not_doubted() -> None:

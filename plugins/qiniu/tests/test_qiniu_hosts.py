@@ -192,6 +192,13 @@ def token(bench: Bench, key: str | None, **policy: object) -> str:
     return made
 
 
+def lasting(bench: Bench, key: str) -> str:
+    """A token that is still good after the emulator's clock was moved by days."""
+    info = bench.emulator.info
+    made: str = Auth(info["access_key"], info["secret_key"]).upload_token(info["bucket"], key, 30 * 24 * 3600)
+    return made
+
+
 @pytest.mark.parametrize("size", [0, 3, BLOCK, BLOCK + 1, 3 * BLOCK])
 def test_a_plain_backends_token_is_enough(plain: Bench, data: Callable[[int], bytes], size: int) -> None:
     content = data(size)
@@ -234,6 +241,29 @@ def test_a_plain_upload_can_be_aborted(plain: Bench, data: Callable[[int], bytes
     plain.storing.abort(grant)
     plain.storing.abort(grant)
     assert plain.emulator.counts["AbortParts"] == 1
+
+
+def test_a_plain_upload_that_was_forgotten_is_begun_again(plain: Bench, data: Callable[[int], bytes]) -> None:
+    content = data(BLOCK + 1)
+    grant = plain.plain("甲", len(content), token(plain, "甲"))
+    plain.storing.put_chunk(grant, plain.chunks(grant, content)[0])
+    plain.later(8 * 24 * 3600)  # an unfinished upload is kept for a week
+    grant = replace(grant, access_token=lasting(plain, "甲"))
+    with pytest.raises(NotFound):
+        plain.storing.put_chunk(grant, plain.chunks(grant, content)[1])
+    assert plain.storing.complete(grant, plain.store(grant, content)).size == len(content)
+    assert plain.emulator.counts["InitParts"] == 2
+
+
+def test_an_object_whose_callback_failed_is_there_and_the_upload_says_so(
+    plain: Bench, data: Callable[[int], bytes], dead: str
+) -> None:
+    for size in (3, BLOCK + 1):
+        content, key = data(size), f"{size}"
+        grant = plain.plain(key, size, token(plain, key, callbackUrl=f"{dead}/told", callbackBody="key=$(key)"))
+        with pytest.raises(BadAnswer, match="it is stored, but the business did not take the callback"):
+            plain.storing.complete(grant, plain.store(grant, content))
+        assert plain.read(key) == content
 
 
 def test_a_plain_token_for_the_bucket_does_not_replace(plain: Bench, data: Callable[[int], bytes]) -> None:

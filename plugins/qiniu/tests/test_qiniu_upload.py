@@ -15,7 +15,7 @@ from vvos_qiniu.checksum import BLOCK
 
 from vvos_core import Ask, Found, Grant, Mismatch, NotFound, Notified, Stored
 
-from .conftest import Bench
+from .conftest import Bench, Bytes
 
 MIB = 1024 * 1024
 KEY = "照片/雨 天+%#?&=~*'\"夜.mp4"
@@ -158,15 +158,15 @@ def test_exists_lists_the_parts_of_an_unfinished_upload(bench: Bench, data: Call
     assert there == Found(key=KEY, exists=True, size=len(content), checksum=made.checksum, parts=())
 
 
-def test_more_parts_than_a_page_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vvos_qiniu.parts._LIST_MOST", 2)
-    grant = bench.grant("a.bin", 4 * BLOCK + 1)
-    for chunk in bench.chunks(grant, bytes(4 * BLOCK + 1)):
-        bench.storing.put_chunk(grant, chunk)
+def test_ten_thousand_parts_are_listed(bench: Bench) -> None:
+    grant = bench.grant("a.bin", 10_000 * BLOCK)
+    receipt = bench.storing.put_chunk(grant, Bytes(bytes(BLOCK)))
+    stored = bench.emulator.gate._parts._uploads[grant.upload_id].parts
+    stored.update(dict.fromkeys(range(2, 10_001), stored[1]))
     found = bench.found(grant, parts=True)
     assert isinstance(found, Found)
-    assert [part.number for part in found.parts] == [1, 2, 3, 4, 5]
-    assert bench.emulator.counts["ListParts"] == 3
+    assert found.parts == tuple(replace(receipt, number=number) for number in range(1, 10_001))
+    assert bench.emulator.counts["ListParts"] == 10
 
 
 def test_abort_forgets_the_parts_and_is_harmless_again(bench: Bench, data: Callable[[int], bytes]) -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from vvos_core import Chunk, Grant, Http, Mismatch, Receipt, Stored
+from vvos_core import Chunk, Grant, Http, Mismatch, NotFound, Receipt, Stored
 
 from . import blocks, parts
 from .bodies import Crc32, Form, digested
@@ -46,7 +46,11 @@ class Putter:
         if target.permission.version == "v1":
             return blocks.put(self._sender, target, chunk, what)
         upload_id = grant.upload_id or self._begin(target, what)
-        return parts.put(self._sender, target, upload_id, chunk, what)
+        try:
+            return parts.put(self._sender, target, upload_id, chunk, what)
+        except NotFound:
+            self._forget(target, upload_id)
+            raise
 
     def complete(self, grant: Grant, receipts: Sequence[Receipt], checksum: str) -> Stored:
         """Make the object whose bytes, by the receipts, have ``checksum``; see ``vvos_core.hooks``."""
@@ -104,10 +108,15 @@ class Putter:
                 begun.upload_id = parts.begin(self._sender, target, what)
             return begun.upload_id
 
-    def _forget(self, target: Target) -> str:
+    def _forget(self, target: Target, upload_id: str = "") -> str:
+        """The id of the upload that was begun here, no longer kept; with ``upload_id`` only if it is that one."""
+        name = (target.token.bucket, target.grant.key)
         with self._lock:
-            begun = self._begun.pop((target.token.bucket, target.grant.key), None)
-        return begun.upload_id if begun else ""
+            begun = self._begun.get(name)
+            if begun is None or upload_id not in ("", begun.upload_id):
+                return ""
+            del self._begun[name]
+            return begun.upload_id
 
 
 def _check_granted(grant: Grant, checksum: str, what: str) -> None:

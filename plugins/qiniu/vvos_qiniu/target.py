@@ -9,7 +9,7 @@ from msgspec import Struct
 from vvos_core import Answer, BadAnswer, Grant, Mismatch, VVOSError
 
 from .checksum import QETAG, digest_of
-from .faults import refused
+from .faults import fault, refused
 from .grants import Permission, Token
 from .hosts import decode
 
@@ -37,13 +37,16 @@ class Target(Struct, frozen=True, kw_only=True):
     def made(self, answer: Answer, what: str, checksum: str) -> str:
         """The checksum of the object that an answer tells of, compared with ours; empty where it names none.
 
-        A token's own ``returnBody`` or callback may answer anything. Raises ``Mismatch``.
+        A token's own ``returnBody`` or callback may answer anything. Raises ``Mismatch``, and ``ServiceFailed`` for an
+        answer that names an error, whatever its status was.
         """
         try:
             told = decode(answer.body, dict, what, self.grant.key)
         except BadAnswer:
             return ""
-        etag = told.get("hash")
+        etag, error = told.get("hash"), told.get("error")
+        if etag is None and isinstance(error, str) and error:
+            raise fault(599, error, what, key=self.grant.key)
         if not isinstance(etag, str) or not digest_of(etag):
             return ""
         stored = f"{QETAG}:{etag}"
