@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import re
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -258,15 +260,22 @@ def test_a_bucket_that_may_not_be_read_says_what_is_needed(scripted: Any, servic
     assert "s3:GetObject" in error.message
 
 
-def test_a_service_that_is_down_is_unavailable_on_both_sides(scripted: Any, service: Scripted) -> None:
-    grant = scripted.grant("a", 1)
-    scripted.granting = scripted.made(endpoint="http://127.0.0.1:1")
-    there = scripted.found(grant)
+@pytest.fixture
+def dead() -> Iterator[str]:
+    """An address where nobody listens: the port is bound, so that nobody else gets it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_service_that_is_down_is_unavailable_on_both_sides(bench: Any, dead: str) -> None:
+    bench.granting = bench.made(endpoint=f"http://{dead}")
+    grant = bench.grant("a", 1)
+    there = bench.found(grant)
     assert isinstance(there, Unavailable)
-    assert "127.0.0.1:1" in there.message
-    (single,) = scripted.answers(scripted.renewal(grant))
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 refused"):
-        scripted.store(single, b"x")
+    assert dead in there.message
+    with pytest.raises(Unavailable, match=f"{re.escape(dead)} refused"):
+        bench.store(grant, b"x")
 
 
 def test_a_bucket_in_another_region_is_a_matter_of_configuration(scripted: Any, service: Scripted) -> None:

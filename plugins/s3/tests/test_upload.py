@@ -10,9 +10,12 @@ from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from vvos_core.errors import NotFound
 from vvos_core.model import MIB, Found, Notified, Secret
+
+from .conftest import Bytes
 
 KEY = "照片 2026/端午 +%#?&=;:@'\"~[x].txt"
 
@@ -136,6 +139,16 @@ def test_parts_are_listed_page_by_page(bench: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(service.Service, "_call", in_pairs)
     assert list(bench.found(grant, parts=True).parts) == receipts
     assert pages == [0, 2]
+
+
+def test_ten_thousand_parts_are_listed(bench: Any) -> None:
+    grant = bench.grant(KEY, 10_000 * 5 * MIB)
+    receipt = bench.storing.put_chunk(grant, Bytes(bytes(5 * MIB)))
+    stored = bench.emulator._running.gate._uploads._open[grant.upload_id].parts
+    stored.update(dict.fromkeys(range(2, 10_001), stored[1]))
+    parts = bench.found(grant, parts=True).parts
+    assert parts == tuple(replace(receipt, number=number) for number in range(1, 10_001))
+    assert bench.emulator.counts["ListParts"] == 10
 
 
 def test_the_service_is_told_which_checksum_the_object_will_have(bench: Any) -> None:
