@@ -27,15 +27,20 @@ OURS, THEIRS = 7, 9
 class File:
     """One upload, and the provider's side of it."""
 
-    def __init__(self, number: int, size: int, cover: bool, keep: bool, seal: bool) -> None:
+    def __init__(self, number: int, size: int, cover: bool, keep: bool, seal: bool, kept: bool = False) -> None:
         self.upload = Upload(number, size, window=3)
+        self.upload.kept = kept
+        self.kept = kept
         self.multipart = size > PART
         self.cover = cover
         self.keep = keep
         self.seal = seal and self.multipart
         self.pending: list[do.Command] = []
-        self.open = False
-        self.parts: dict[int, int] = {}
+        self.open: dict[str, dict[int, int]] = {}
+        """The unfinished uploads at the provider, by id, with the sizes of their parts."""
+        self.begun = 0
+        self.aborted: set[str] = set()
+        self.forgotten: set[str] = set()
         self.object: Found | None = None
         self.cancelled = False
 
@@ -48,8 +53,12 @@ class File:
     # the provider
 
     def grant(self) -> Grant:
-        if self.multipart and self.upload.grant is None:
-            self.open = True
+        before = self.upload.grant
+        upload_id = before.upload_id if before else ""
+        if self.multipart and before is None:
+            self.begun += 1
+            upload_id = f"u{self.begun}"
+            self.open[upload_id] = {}
         return Grant(
             provider="sim",
             key="k",
@@ -59,10 +68,14 @@ class File:
             keep_existing=self.keep,
             multipart=self.multipart,
             part_size=PART if self.multipart else 0,
-            upload_id="u" if self.multipart else "",
+            upload_id=upload_id,
             seal=self.seal,
             checksum=self.upload.checksum,
         )
+
+    @property
+    def upload_id(self) -> str:
+        return self.upload.grant.upload_id if self.upload.grant else ""
 
     def span(self, number: int) -> int:
         assert self.upload.plan is not None
@@ -74,18 +87,27 @@ class File:
             if self.object and not self.cover:
                 return errors.Exists("taken.")
             self.object = self.ours()
-        elif not self.open:
+        elif self.upload_id not in self.open:
             return errors.NotFound("no such upload.")
-        self.parts[number] = size
+        else:
+            self.open[self.upload_id][number] = size
         return Receipt(number=number, size=size, proof=str(number), checksum=f"sum:{size * OURS}")
+
+    def parts(self) -> tuple[Receipt, ...]:
+        """What the provider lists; where the broken answer of an abort left something, that too."""
+        return tuple(
+            Receipt(number=number, size=size, proof=str(number), checksum=f"sum:{size * OURS}")
+            for number, size in self.open.get(self.upload_id, {}).items()
+        )
 
     def ours(self) -> Found:
         return Found(key="k", exists=True, size=self.upload.size, checksum=f"sum:{self.upload.size * OURS}")
 
     def complete(self, receipts: tuple[Receipt, ...]) -> Stored | errors.VVOSError:
         if self.multipart:
-            if not self.open:
+            if self.upload_id not in self.open:
                 return errors.NotFound("no such upload.")
+            assert {receipt.number for receipt in receipts} <= set(self.open[self.upload_id]), "a part is missing"
             if self.object and not self.cover:
                 return errors.Exists("taken.")
             assert self.upload.plan is not None
@@ -93,7 +115,8 @@ class File:
             assert not self.seal or (
                 self.upload.grant is not None and self.upload.grant.checksum == self.ours().checksum
             )
-            self.object, self.open = self.ours(), False
+            self.object = self.ours()
+            del self.open[self.upload_id]
         # Of a single put the receipt tells what was made, whatever became of it since.
         return Stored(key="k", size=self.ours().size, checksum=self.ours().checksum)
 
@@ -109,9 +132,16 @@ class Batches(RuleBasedStateMachine):
     def nothing_yet(self) -> None:
         self.all = []
 
-    @rule(target=files, size=st.integers(0, 17), cover=st.booleans(), keep=st.booleans(), seal=st.booleans())
-    def add(self, size: int, cover: bool, keep: bool, seal: bool) -> File:
-        file = File(len(self.all), size, cover, keep, seal)
+    @rule(
+        target=files,
+        size=st.integers(0, 17),
+        cover=st.booleans(),
+        keep=st.booleans(),
+        seal=st.booleans(),
+        kept=st.booleans(),
+    )
+    def add(self, size: int, cover: bool, keep: bool, seal: bool, kept: bool) -> File:
+        file = File(len(self.all), size, cover, keep, seal, kept)
         self.all.append(file)
         file.happened(ev.Started())
         return file
@@ -141,6 +171,38 @@ class Batches(RuleBasedStateMachine):
         file.object = None
 
     @rule(file=files)
+    def the_provider_forgets(self, file: File) -> None:
+        if file.upload_id in file.open:
+            file.forgotten.add(file.upload_id)
+            del file.open[file.upload_id]
+
+    @rule(file=files)
+    def the_provider_forgets_a_part(self, file: File) -> None:
+        """Only a listing shows it, so only between two runs does it do no harm."""
+        if file.upload.state is State.PAUSED and not file.pending and file.open.get(file.upload_id):
+            file.open[file.upload_id].popitem()
+
+    @rule(file=files)
+    def the_grant_grows_old(self, file: File) -> None:
+        if file.upload.state is State.UPLOADING:
+            file.happened(ev.RenewalDue())
+
+    @rule(file=files, journalled=st.integers(0, 5))
+    def crash_and_run_again(self, file: File, journalled: int) -> None:
+        """What was on its way is lost; of what is stored a journal kept the first receipts at least."""
+        upload = file.upload
+        ended_for_good = upload.state in (State.DONE, State.SKIPPED, State.CANCELLED) or not upload.kept
+        if not file.kept or ended_for_good or not upload.open or upload.grant is None:
+            return
+        receipts = [
+            receipt for number, receipt in sorted(upload.receipts.items()) if number <= journalled or number % 2
+        ]
+        file.pending = []
+        file.upload = Upload.stopped(upload.number, upload.size, upload.grant, receipts, window=3)
+        file.upload.kept = True
+        file.happened(ev.ResumeRequested())
+
+    @rule(file=files)
     def cancel(self, file: File) -> None:
         file.happened(ev.CancelRequested())
 
@@ -158,10 +220,15 @@ class Batches(RuleBasedStateMachine):
     def _answer(self, file: File, command: do.Command, fate: str) -> None:
         failure = errors.Denied("no.")
         if isinstance(command, do.Abort):
-            file.open = False
+            if fate == "ok":
+                file.open.pop(file.upload_id, None)
+            file.aborted.add(file.upload_id)
             return
         if isinstance(command, do.RequestToken):
-            if fate in ("fail", "expire"):
+            if fate == "expire" and file.upload.grant is not None:
+                file.happened(ev.TokenRefused(errors.TokenExpired("too long ago.")))
+                file.forgotten.add(file.upload_id)
+            elif fate in ("fail", "expire"):
                 file.happened(ev.TokenRefused(failure))
             else:
                 file.happened(ev.TokenGranted(file.grant(), Sum()))
@@ -188,16 +255,15 @@ class Batches(RuleBasedStateMachine):
     def _exists(self, file: File, command: do.CheckExists, fate: str, failure: errors.VVOSError) -> None:
         if fate == "expire":
             file.happened(ev.TokenExpired())
-        elif fate == "fail":
+            return
+        if fate == "fail":
             file.happened(ev.ExistsFailed(failure))
-        elif file.object:
-            file.happened(ev.ObjectFound(file.object.size, file.object.checksum))
-        elif command.parts and file.open and file.parts:
-            receipts = tuple(
-                Receipt(number=number, size=size, proof=str(number), checksum=f"sum:{size * OURS}")
-                for number, size in file.parts.items()
-            )
-            file.happened(ev.PartsFound(receipts))
+            return
+        parts = file.parts() if command.parts else None
+        if file.object:
+            file.happened(ev.ObjectFound(file.object.size, file.object.checksum, parts))
+        elif parts is not None:
+            file.happened(ev.PartsFound(parts))
         else:
             file.happened(ev.NothingFound())
 
@@ -269,7 +335,9 @@ class Batches(RuleBasedStateMachine):
                 else:
                     break
             assert file.upload.state in FINAL, f"{file.upload} lost its outcome"
-            assert not file.open, f"{file.upload} left an unfinished upload behind"
+            resumable = {file.upload_id} if file.upload.state is State.FAILED and file.upload.kept else set()
+            left = set(file.open) - file.aborted - file.forgotten - resumable
+            assert not left, f"{file.upload} left an unfinished upload behind"
 
 
 TestBatches = Batches.TestCase

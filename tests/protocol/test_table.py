@@ -25,6 +25,7 @@ EXAMPLES: dict[type[ev.Event], ev.Event] = {
     ev.TokenGranted: ev.TokenGranted(GRANT, Sum()),
     ev.TokenRefused: ev.TokenRefused(FAILURE),
     ev.TokenExpired: ev.TokenExpired(1),
+    ev.RenewalDue: ev.RenewalDue(),
     ev.NothingFound: ev.NothingFound(),
     ev.ObjectFound: ev.ObjectFound(10, "sum:1"),
     ev.PartsFound: ev.PartsFound((Receipt(number=1, size=4, proof="x", checksum="sum:1"),)),

@@ -17,7 +17,7 @@ class Started(Event, frozen=True):
 
 
 class SourceFailed(Event, frozen=True):
-    """The file cannot be read, or is not the file that was added."""
+    """The file cannot be read, is not the file that was added, or another run is uploading it."""
 
     error: VVOSError
 
@@ -40,17 +40,26 @@ class TokenExpired(Event, frozen=True):
     grant: Grant | None = None
 
 
+class RenewalDue(Event, frozen=True):
+    """The grant will be over soon, by our own clock."""
+
+
 class NothingFound(Event, frozen=True):
-    pass
+    """There is no object; of parts the service did not speak."""
 
 
 class ObjectFound(Event, frozen=True):
+    """``parts``: what is stored of the unfinished upload besides; None where the service did not say."""
+
     size: int
     checksum: str
+    parts: tuple[Receipt, ...] | None = None
 
 
 class PartsFound(Event, frozen=True):
-    receipts: tuple[Receipt, ...]
+    """There is no object, and these parts of the unfinished upload; none, where the service forgot it."""
+
+    parts: tuple[Receipt, ...]
 
 
 class ExistsFailed(Event, frozen=True):
@@ -105,7 +114,9 @@ class PauseRequested(Event, frozen=True):
 
 
 class ResumeRequested(Event, frozen=True):
-    pass
+    """``changed``: chunks of an earlier run whose bytes are not the source's any more."""
+
+    changed: frozenset[int] = frozenset()
 
 
 class CancelRequested(Event, frozen=True):

@@ -13,11 +13,13 @@ provider only when nothing flies, so that no late part is left behind. Whatever 
 
 from __future__ import annotations
 
+from .. import errors
 from ..errors import ProtocolError
+from ..model import Receipt
 from . import events as ev
 from .commands import Command
 from .states import State
-from .table import MOVES
+from .table import MOVES, RESTARTS
 from .upload import Upload
 
 
@@ -43,13 +45,44 @@ def _count_back(upload: Upload, event: ev.Event) -> None:
         upload.flying.discard(event.receipt.number)
         upload.receipts[event.receipt.number] = event.receipt
         upload.renewals = 0
+        _combine(upload)
     elif isinstance(event, ev.ChunkFailed | ev.TokenExpired) and event.number:
         upload.flying.discard(event.number)
         upload.returned.append(event.number)
-    elif isinstance(event, ev.PartsFound):
-        upload.receipts.update((receipt.number, receipt) for receipt in event.receipts)
-    else:
-        return
+    elif isinstance(event, ev.TokenGranted):
+        upload.hasher = event.checksum
+    elif isinstance(event, ev.PartsFound | ev.ObjectFound) and event.parts is not None:
+        _combine(upload)
+        _believe(upload, event.parts)
+    elif isinstance(event, ev.ResumeRequested) and event.changed:
+        upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if n not in event.changed}
+        upload.unsent = 1
+        upload.checksum = ""
+        # A grant that names the checksum of the old bytes is good for them alone.
+        upload.lost = upload.grant is not None and bool(upload.grant.checksum)
+    if upload.open and upload.restarts < RESTARTS and _is_gone(event):
+        upload.lost = True
+
+
+def _combine(upload: Upload) -> None:
     if upload.all_stored and upload.hasher is not None:
         in_order = [upload.receipts[number] for number in sorted(upload.receipts)]
         upload.checksum = upload.hasher.combine(in_order)
+
+
+def _believe(upload: Upload, parts: tuple[Receipt, ...]) -> None:
+    """Keep of our receipts what the service lists too, with the same proof: it may have forgotten, and what it has
+    beyond ours (a chunk whose answer was lost, or nobody's) is sent again."""
+    listed = {part.number: part.proof for part in parts}
+    upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if listed.get(n) == receipt.proof}
+    upload.unsent = 1
+    upload.returned.clear()
+
+
+def _is_gone(event: ev.Event) -> bool:
+    """Whether it says that the multipart upload cannot be gone on with, now or ever."""
+    if isinstance(event, ev.ChunkFailed | ev.CompleteUnanswered):
+        return isinstance(event.error, errors.NotFound)
+    # A grant that expired too long ago, or was sealed with keys that are no more, will never be renewed.
+    never = (errors.NotFound, errors.TokenExpired, errors.BadToken)
+    return isinstance(event, ev.TokenRefused) and isinstance(event.error, never)

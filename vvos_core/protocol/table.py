@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct
 
 from .. import errors
-from ..model import Plan
 from . import commands as do, events as ev
 from .states import FINAL, State
 from .upload import Upload
@@ -20,6 +19,8 @@ RENEWALS = 3
 """How often a grant may be renewed without one chunk stored in between; a clock far off would renew for ever."""
 ROUNDS = 5
 """How often one upload may ask ``exists`` about a conflict; rivals that write and delete would keep it for ever."""
+RESTARTS = 2
+"""How often an upload that the provider forgot is begun again, in one run."""
 
 Guard = Callable[[Upload, ev.Event], bool]
 Action = Callable[[Upload, ev.Event], list[do.Command]]
@@ -49,6 +50,15 @@ def was_notifying(upload: Upload, event: ev.Event) -> bool:
 def seal_missing(upload: Upload, event: ev.Event) -> bool:
     """All is stored, the grant must name the object's checksum, and the one just given does not."""
     return isinstance(event, ev.TokenGranted) and upload.all_stored and _unsealed(upload, event.grant.checksum)
+
+
+def lost(upload: Upload, event: ev.Event) -> bool:
+    return upload.lost
+
+
+def lost_and_landed(upload: Upload, event: ev.Event) -> bool:
+    """The upload is to begin again, and nothing of the old one is on its way any more."""
+    return upload.lost and not upload.flying
 
 
 def needs_seal(upload: Upload, event: ev.Event) -> bool:
@@ -108,6 +118,10 @@ def may_cover(upload: Upload, event: ev.Event) -> bool:
     return upload.grant is not None and upload.grant.cover
 
 
+def may_cover_lost(upload: Upload, event: ev.Event) -> bool:
+    return may_cover(upload, event) and upload.lost
+
+
 def may_cover_sealed(upload: Upload, event: ev.Event) -> bool:
     return may_cover(upload, event) and needs_seal(upload, event)
 
@@ -133,6 +147,16 @@ def may_ask_again(upload: Upload, event: ev.Event) -> bool:
     return upload.rounds < ROUNDS
 
 
+def broken_off(upload: Upload, event: ev.Event) -> bool:
+    """Reading was not found impossible, but stopped by the user."""
+    return isinstance(event, ev.SourceFailed) and isinstance(event.error, errors.Cancelled)
+
+
+def denied(upload: Upload, event: ev.Event) -> bool:
+    """Somebody said no, who may say yes another time: what is stored is worth keeping."""
+    return isinstance(event, ev.CompleteFailed) and isinstance(event.error, errors.Denied)
+
+
 def as_read(upload: Upload, event: ev.Event) -> bool:
     """The object that was made has the size and, where both sides know it, the checksum of what was read."""
     if not isinstance(event, ev.Completed) or event.stored.size != upload.size:
@@ -151,7 +175,7 @@ def _found(upload: Upload, event: ev.Event) -> ev.ObjectFound | None:
 
 
 def _own(upload: Upload, event: ev.Event) -> str:
-    return event.value if isinstance(event, ev.ChecksumComputed) else upload.checksum
+    return event.value if isinstance(event, ev.ChecksumComputed) else upload.checksum or upload.remembered
 
 
 # ── actions: change the upload, answer commands ───────────────────────────────────────────────────────────────────────
@@ -168,13 +192,13 @@ def renew(upload: Upload, event: ev.Event) -> list[do.Command]:
 
 def keep_grant(upload: Upload, event: ev.Event) -> list[do.Command]:
     assert isinstance(event, ev.TokenGranted)
-    grant = event.grant
-    if upload.plan is None:
-        upload.plan = Plan(size=grant.size, multipart=grant.multipart, part_size=grant.part_size)
-        upload.open = grant.multipart
-    upload.grant = grant
-    upload.hasher = event.checksum
+    upload.hold(event.grant)
     return []
+
+
+def restart(upload: Upload, event: ev.Event) -> list[do.Command]:
+    upload.start_over()
+    return [do.RequestToken()]
 
 
 def keep_grant_and_settle(upload: Upload, event: ev.Event) -> list[do.Command]:
@@ -237,8 +261,7 @@ def compute_checksum(upload: Upload, event: ev.Event) -> list[do.Command]:
 
 def adopt(upload: Upload, event: ev.Event) -> list[do.Command]:
     """The object is there, byte for byte: what was begun is dropped, and the object is reported like one just made."""
-    if isinstance(event, ev.ChecksumComputed):
-        upload.checksum = event.value
+    upload.checksum = _own(upload, event)
     upload.reused = not upload.receipts
     return [*settle(upload, event), do.Notify()]
 
@@ -255,8 +278,9 @@ def finish(upload: Upload, event: ev.Event) -> list[do.Command]:
 
 
 def settle(upload: Upload, event: ev.Event) -> list[do.Command]:
-    """Abort what is open at the provider, once nothing flies."""
-    if upload.open and not upload.flying:
+    """Abort what is open at the provider, once nothing flies; of a failure, unless a later run can go on with it."""
+    resumable = upload.kept and upload.state is State.FAILED
+    if upload.open and not upload.flying and not resumable:
         upload.open = False
         return [do.Abort()]
     return []
@@ -267,7 +291,14 @@ def fail(upload: Upload, event: ev.Event) -> list[do.Command]:
     return settle(upload, event)
 
 
+def give_up(upload: Upload, event: ev.Event) -> list[do.Command]:
+    """Fail for good: no later run can make an object of what is stored."""
+    upload.kept = False
+    return fail(upload, event)
+
+
 def fail_exists(upload: Upload, event: ev.Event) -> list[do.Command]:
+    upload.kept = False
     key = upload.grant.key if upload.grant else ""
     upload.error = errors.Exists(f"{key} is there already and may not be replaced; allow it with cover.", key=key)
     return settle(upload, event)
@@ -298,9 +329,18 @@ def fail_mismatch(upload: Upload, event: ev.Event) -> list[do.Command]:
 S = State
 
 
+def _start_over(state: State, event: type[ev.Event]) -> tuple[Move, ...]:
+    """A lost upload begins again when the last of its chunks has come back."""
+    return (
+        Move(state, event, S.TOKEN, restart, lost_and_landed),
+        Move(state, event, state, None, lost),
+    )
+
+
 def _go_on(state: State, event: type[ev.Event]) -> tuple[Move, ...]:
     """On towards the object: seal the grant, complete, or send what is missing."""
     return (
+        *_start_over(state, event),
         Move(state, event, S.TOKEN, request_token, needs_seal),
         Move(state, event, S.COMPLETING, complete, all_stored),
         Move(state, event, S.UPLOADING, send),
@@ -313,6 +353,7 @@ def _object_there(event: type[ev.Event]) -> tuple[Move, ...]:
         Move(S.EXISTS, event, S.UPLOADED, adopt, same_object),
         *((Move(S.EXISTS, event, S.EXISTS, compute_checksum, could_be_same),) if event is ev.ObjectFound else ()),
         Move(S.EXISTS, event, S.UPLOADED, adopt, surely_ours),
+        Move(S.EXISTS, event, S.TOKEN, restart, may_cover_lost),
         Move(S.EXISTS, event, S.TOKEN, request_token, may_cover_sealed),
         Move(S.EXISTS, event, S.COMPLETING, complete, may_cover_stored),
         Move(S.EXISTS, event, S.UPLOADING, send, may_cover),
@@ -336,6 +377,7 @@ def _stay(states: Iterable[State], events: Iterable[type[ev.Event]], action: Act
 _LATE = (
     ev.TokenRefused,
     ev.TokenExpired,
+    ev.RenewalDue,
     ev.NothingFound,
     ev.ObjectFound,
     ev.PartsFound,
@@ -353,14 +395,19 @@ TABLE: tuple[Move, ...] = (
     Move(S.PENDING, ev.Started, S.TOKEN, request_token),
     Move(S.PENDING, ev.SourceFailed, S.FAILED, fail),
     # token
+    Move(S.TOKEN, ev.TokenGranted, S.TOKEN, restart, lost_and_landed),
+    Move(S.TOKEN, ev.TokenGranted, S.UPLOADING, keep_grant, lost),
     Move(S.TOKEN, ev.TokenGranted, S.FAILED, fail_unsealed, seal_missing),
     Move(S.TOKEN, ev.TokenGranted, S.EXISTS, keep_grant_and_check, first_grant),
     Move(S.TOKEN, ev.TokenGranted, S.UPLOADED, keep_grant_and_notify, was_notifying),
     Move(S.TOKEN, ev.TokenGranted, S.COMPLETING, keep_grant_and_complete, all_stored),
     Move(S.TOKEN, ev.TokenGranted, S.UPLOADING, keep_grant_and_send),
+    Move(S.TOKEN, ev.TokenRefused, S.TOKEN, restart, lost_and_landed),
+    Move(S.TOKEN, ev.TokenRefused, S.UPLOADING, None, lost),
     Move(S.TOKEN, ev.TokenRefused, S.FAILED, fail),
+    Move(S.TOKEN, ev.ChunkFailed, S.TOKEN, None, lost),
     Move(S.TOKEN, ev.ChunkFailed, S.FAILED, fail),
-    *_stay([S.TOKEN], [ev.ChunkStored, ev.TokenExpired]),
+    *_stay([S.TOKEN], [ev.ChunkStored, ev.TokenExpired, ev.RenewalDue]),
     # exists
     *_go_on(S.EXISTS, ev.NothingFound),
     *_go_on(S.EXISTS, ev.PartsFound),
@@ -371,15 +418,20 @@ TABLE: tuple[Move, ...] = (
     *_expired(S.EXISTS),
     # uploading
     *_go_on(S.UPLOADING, ev.ChunkStored),
+    *_start_over(S.UPLOADING, ev.ChunkFailed),
     Move(S.UPLOADING, ev.ChunkFailed, S.EXISTS, check_conflict, conflict),
     Move(S.UPLOADING, ev.ChunkFailed, S.FAILED, fail),
+    Move(S.UPLOADING, ev.RenewalDue, S.UPLOADING, None, lost),
+    Move(S.UPLOADING, ev.RenewalDue, S.TOKEN, request_token),
+    *_start_over(S.UPLOADING, ev.TokenExpired),
     Move(S.UPLOADING, ev.TokenExpired, S.UPLOADING, send, outdated),
     *_expired(S.UPLOADING),
     # completing
     Move(S.COMPLETING, ev.Completed, S.UPLOADED, notify, as_read),
     Move(S.COMPLETING, ev.Completed, S.FAILED, fail_mismatch),
     Move(S.COMPLETING, ev.CompleteFailed, S.EXISTS, check_conflict, conflict),
-    Move(S.COMPLETING, ev.CompleteFailed, S.FAILED, fail),
+    Move(S.COMPLETING, ev.CompleteFailed, S.FAILED, fail, denied),
+    Move(S.COMPLETING, ev.CompleteFailed, S.FAILED, give_up),
     Move(S.COMPLETING, ev.CompleteUnanswered, S.EXISTS, check_unanswered, may_ask_again),
     Move(S.COMPLETING, ev.CompleteUnanswered, S.FAILED, fail),
     Move(S.COMPLETING, ev.SourceFailed, S.FAILED, fail),
@@ -392,7 +444,9 @@ TABLE: tuple[Move, ...] = (
     # paused; the engine resumes an upload only when nothing of it is on its way
     Move(S.PAUSED, ev.ResumeRequested, S.TOKEN, request_token),
     Move(S.PAUSED, ev.TokenGranted, S.PAUSED, keep_grant),
-    *_stay([S.PAUSED], _LATE),
+    Move(S.PAUSED, ev.SourceFailed, S.PAUSED, None, broken_off),
+    Move(S.PAUSED, ev.SourceFailed, S.FAILED, fail),
+    *_stay([S.PAUSED], [event for event in _LATE if event is not ev.SourceFailed]),
     # what the user asks for
     *(Move(state, ev.PauseRequested, S.PAUSED) for state in _STOPPABLE),
     *(Move(state, ev.CancelRequested, S.CANCELLED, settle) for state in (*_STOPPABLE, S.PAUSED)),
