@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # No deadlines: the machines that run this are shared. In CI the same examples each time: nothing hangs on luck there.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True)
+def _journal_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what another one's uploads, or the user's, left in the journal."""
+    monkeypatch.setenv("VVOS_STATE", str(tmp_path_factory.mktemp("state") / "vvos"))

@@ -18,7 +18,21 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "model", "keys", "plan", "grants", "request_token", "fingerprint"),
     ("protocol", "hooks", "source", "http", "retry", "interrupt", "configuration", "profile", "messages", "journal"),
     ("calls", "loader", "builtin"),
-    ("entries", "job", "work", "progress", "results", "engine", "broker", "client"),
+    (
+        "entries",
+        "job",
+        "work",
+        "progress",
+        "results",
+        "control",
+        "keeper",
+        "engine",
+        "destination",
+        "submission",
+        "broker",
+        "client",
+        "unfinished",
+    ),
     ("cli", "testing"),
 ]
 """From the ground up. A module imports its own floor and those below; the face of the package, none of them."""

@@ -11,8 +11,10 @@ The map of the house, from the ground up; each floor imports only what stands ab
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
 - `builtin/`: plugins of the core's own: the broker as a client sees it
-- `entries`, `work`, `engine`, `results`, `client`: what was added, doing what the machine says, what became of it, and
-  `VVOS`, the client's face
+- `entries`, `work`, `engine`, `results`: what was added, doing what the machine says, what became of it
+- `keeper`, `control`: what the journal keeps of a run; what a user wishes of it
+- `destination`, `client`, `submission`, `unfinished`: where uploads go; `VVOS`, the client's face; a submit in the
+  background; what earlier runs left
 - `broker/`: the web API over the same hooks, as pure request → response and as an ASGI application
 - `cli/`, `testing/`: the command line; what plugin authors test with
 
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from .progress import FileProgress as FileProgress, Progress as Progress
     from .results import Result as Result
     from .retry import RetryPolicy as RetryPolicy
+    from .submission import Submission as Submission
 
 _FACE = {
     "errors": (
@@ -115,6 +118,7 @@ _FACE = {
     "progress": "FileProgress Progress",
     "client": "VVOS",
     "results": "Result",
+    "submission": "Submission",
 }
 _MODULE_OF = {name: module for module, names in _FACE.items() for name in names.split()}
 

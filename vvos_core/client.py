@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from . import request_token
 from .builtin.remote import check_business
-from .calls import Calls
-from .configuration.config import refused
-from .configuration.settings import check
+from .control import Control
+from .destination import Destination, find
 from .engine import Engine
 from .entries import Entries, Entry, Item, Pair
-from .errors import BadInput, ConfigError
+from .errors import BadInput
 from .job import Job, Order
-from .loader import load, remote
+from .journal import Journal
+from .keeper import Keeper
 from .model import Call
-from .profile import ApiSettings, Config, Profile, load as load_config
+from .profile import ApiSettings, Config, Profile
 from .protocol.upload import Upload
 from .results import OnProgress, OnResult, Reporter, Result
 from .retry import RetryPolicy
 from .source import Source
+from .submission import Submission
 
 
 class VVOS:
@@ -34,19 +35,22 @@ class VVOS:
 
     Parameters
     ----------
-    api: the addresses ``{"gettoken": …, "exists": …, "notifier": …}``, or an `ApiSettings`.
+    api: the addresses ``{"gettoken": …, "exists": …, "notifier": …}``, an `ApiSettings`, or a destination that
+        was found already.
     cover: replace objects that are there.
     client: a name for the broker's logs.
     config: the path of a ``vvos.toml``, or a `Config`; by default it is searched for.
     concurrency: how many chunks are sent at once, of however many files.
     plugins: objects with hooks of their own (``notify``), told besides the provider.
+    journal: whether what is stored is written down, so that the same upload goes on where it was stopped; or the
+        folder where. By default that is the user's own (``VVOS_STATE`` names another).
 
     Raises ``ConfigError`` and ``PluginError``.
     """
 
     def __init__(
         self,
-        api: Mapping[str, str] | ApiSettings | None = None,
+        api: Mapping[str, str] | ApiSettings | Destination | None = None,
         *,
         cover: bool = False,
         client: str = "",
@@ -55,34 +59,17 @@ class VVOS:
         concurrency: int = 8,
         retry: RetryPolicy | None = None,
         plugins: Sequence[object] = (),
+        journal: bool | str | os.PathLike[str] = True,
     ) -> None:
         if concurrency < 1:
             raise BadInput(f"concurrency is {concurrency}; at least 1 is needed.")
-        self._calls, self._client = self._connect(api, profile, config, plugins)
-        self._client = client or self._client
+        self._destination = api if isinstance(api, Destination) else find(api, profile, config, plugins)
+        self._client = client or self._destination.client
         self._cover = cover
         self._concurrency = concurrency
         self._retry = retry
+        self._journal = journal
         self._entries = Entries()
-
-    def _connect(
-        self,
-        api: Mapping[str, str] | ApiSettings | None,
-        profile: Profile | str | None,
-        config: str | os.PathLike[str] | Config | None,
-        plugins: Sequence[object],
-    ) -> tuple[Calls, str]:
-        if api is not None:
-            settings = api if isinstance(api, ApiSettings) else _api_settings(api)
-            return remote(settings, plugins), settings.client
-        if isinstance(profile, Profile):
-            chosen = profile
-        else:
-            found = config if isinstance(config, Config) else load_config(config, broker=False)
-            if profile is None and found.api.gettoken:
-                return remote(found.api, plugins), found.api.client
-            chosen = found.profile(profile)
-        return load(chosen, plugins), ""
 
     def add_files(
         self,
@@ -106,6 +93,7 @@ class VVOS:
         """
         self._entries.add(items, prefix, type, metadata or {})
 
+    @overload
     def submit(
         self,
         *,
@@ -115,8 +103,37 @@ class VVOS:
         exists: Mapping[str, Any] | None = None,
         on_result: OnResult | None = None,
         on_progress: OnProgress | None = None,
-    ) -> list[Result]:
+        wait: Literal[True] = True,
+    ) -> list[Result]: ...
+
+    @overload
+    def submit(
+        self,
+        *,
+        header: Mapping[str, str] | None = None,
+        gettoken: Mapping[str, Any] | None = None,
+        notifier: Mapping[str, Any] | None = None,
+        exists: Mapping[str, Any] | None = None,
+        on_result: OnResult | None = None,
+        on_progress: OnProgress | None = None,
+        wait: Literal[False],
+    ) -> Submission: ...
+
+    def submit(
+        self,
+        *,
+        header: Mapping[str, str] | None = None,
+        gettoken: Mapping[str, Any] | None = None,
+        notifier: Mapping[str, Any] | None = None,
+        exists: Mapping[str, Any] | None = None,
+        on_result: OnResult | None = None,
+        on_progress: OnProgress | None = None,
+        wait: bool = True,
+    ) -> list[Result] | Submission:
         """Upload what was added; returns, when all has ended, a result for every file, in the order of adding.
+
+        A file that an earlier run began and did not finish goes on where it stopped: chunks that the provider still
+        has, and that are still the file's, are not sent again.
 
         Parameters
         ----------
@@ -125,10 +142,13 @@ class VVOS:
         on_result: called as ``on_result(error, result)`` when a file has ended.
         on_progress: called as ``on_progress(error, progress)`` while files move, at most ten times a second;
             ``error`` is that of the file that failed last, once.
+        wait: False returns at once, with a `Submission` to pause, resume, cancel and wait for the files.
 
-        The callbacks are called one at a time, in the thread that called ``submit``. One that raises is logged.
-        Raises ``BadInput`` and ``DuplicateKey`` before anything is sent. ``KeyboardInterrupt`` cancels what has not
-        ended, aborts it at the provider, and is raised again; a second one does not wait.
+        The callbacks are called one at a time, in the thread that called ``submit``, or in the submission's own. One
+        that raises is logged.
+        Raises ``BadInput`` and ``DuplicateKey`` before anything is sent. ``KeyboardInterrupt`` stops what has not
+        ended, and is raised again: a later submit of the same files goes on with them; what cannot be resumed (bytes,
+        streams, without a journal) is cancelled, and aborted at the provider. A second interrupt does not wait.
         """
         calls = [Call(header=header or {}, body=body or {}) for body in (gettoken, exists, notifier)]
         for call in calls:
@@ -144,8 +164,18 @@ class VVOS:
             notify_call=calls[2],
         )
         reporter = Reporter(entries, on_result, on_progress)
+
+        def run(control: Control) -> list[Result]:
+            return self._run(entries, order, reporter, control)
+
+        return run(Control()) if wait else Submission(run)
+
+    def _run(self, entries: Entries, order: Order, reporter: Reporter, control: Control) -> list[Result]:
         engine = Engine(
-            self._calls, make_request_token=request_token.make, concurrency=self._concurrency, retry=self._retry
+            self._destination.calls,
+            make_request_token=request_token.make,
+            concurrency=self._concurrency,
+            retry=self._retry,
         )
         jobs = (
             self._job(number, entry, entry.source)
@@ -154,26 +184,19 @@ class VVOS:
         )
         try:
             reporter.refused()
-            engine.run(jobs, order, reporter)
+            engine.run(jobs, order, reporter, self._keeper(), control)
         finally:
             entries.close()
             reporter.tick(last=True)
         return reporter.results()
 
+    def _keeper(self) -> Keeper:
+        if self._journal is False:
+            return Keeper()
+        journal = Journal(None if self._journal is True else self._journal)
+        where = {**(self._destination.where or {}), "cover": self._cover, "client": self._client}
+        return Keeper(journal, self._destination.target, where)
+
     def _job(self, number: int, entry: Entry, source: Source) -> Job:
         upload = Upload(number, source.size, window=self._concurrency)
         return Job(upload, source, entry.key, entry.type, entry.metadata)
-
-
-def _api_settings(api: Mapping[str, str]) -> ApiSettings:
-    known = {"gettoken", "exists", "notifier", "provider"}
-    for name in api:
-        if name not in known:
-            raise ConfigError(f"api: {name!r} is not one of {', '.join(sorted(known))}.")
-    for name in ("gettoken", "notifier"):
-        if not api.get(name):
-            raise ConfigError(f"api: the address of {name} is missing.")
-    settings, mistakes = check(ApiSettings, api, ("api",), {})
-    if settings is None:
-        raise refused(mistakes)
-    return settings

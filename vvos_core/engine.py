@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import Protocol
 
 from .calls import Calls
+from .control import Control, Kind, Wish
 from .errors import VVOSError
 from .interrupt import interrupts
 from .job import Job, Order
+from .keeper import Keeper
 from .protocol import commands as do, events as ev
 from .protocol.machine import advance
-from .protocol.states import FINAL
+from .protocol.states import FINAL, State
 from .retry import RetryPolicy
 from .work import Work
 
@@ -24,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TICK = 0.1
 """Seconds between two reports of the time passing while nothing else happens."""
+LOOK = 1.0
+"""Seconds between two looks for grants that are to be renewed."""
 BATCH = 200
 """The most files in one call of token, exists or notify."""
 
@@ -31,11 +37,13 @@ Outcome = list[tuple[Job, ev.Event]]
 
 
 class Observer(Protocol):
-    """Hears, in the engine's own thread, of every change of state, every end, and the passing of time."""
+    """Hears, in the engine's own thread, of every change of state, every end, of a stop, and the passing of time."""
 
     def changed(self, job: Job) -> None: ...
 
     def ended(self, job: Job) -> None: ...
+
+    def stopping(self) -> None: ...
 
     def tick(self) -> None: ...
 
@@ -57,32 +65,50 @@ class Engine:
         make_request_token: Callable[[str], str],
         concurrency: int = 8,
         retry: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``make_request_token`` makes the requestToken of the call that it is given the name of."""
+        """``make_request_token`` makes the requestToken of the call that it is given the name of.
+
+        ``clock``: seconds, monotonic; grants are renewed by it.
+        """
         self._calls = calls
         self._make_request_token = make_request_token
         self._concurrency = concurrency
         self._retry = retry or RetryPolicy()
+        self._clock = clock
 
-    def run(self, jobs: Iterator[Job], order: Order, observer: Observer) -> None:
-        """Upload all of ``jobs``; returns when each has ended.
+    def run(
+        self,
+        jobs: Iterator[Job],
+        order: Order,
+        observer: Observer,
+        keeper: Keeper | None = None,
+        control: Control | None = None,
+    ) -> None:
+        """Upload all of ``jobs``; returns when each has ended, or was stopped.
 
-        ``KeyboardInterrupt`` cancels what has not ended, and is raised again when that is done; a second one at once.
+        ``keeper`` remembers what is stored, so that a later run can go on with it. ``control`` brings the wishes of
+        other threads. ``KeyboardInterrupt`` stops what has not ended: what the keeper has stays at the provider, to be
+        gone on with, the rest is cancelled; it is raised again when that is done, and a second one at once.
         """
         stop = threading.Event()
-        work = Work(self._calls, order, self._retry, self._make_request_token, stop)
+        work = Work(self._calls, order, self._retry, self._make_request_token, stop, self._clock)
         putters = ThreadPoolExecutor(self._concurrency, thread_name_prefix="vvos-put")
         callers = ThreadPoolExecutor(len(_Run.KINDS), thread_name_prefix="vvos-call")
-        run = _Run(work, jobs, observer, putters, callers, stop)
+        keeper = keeper or Keeper()
+        run = _Run(work, jobs, observer, keeper, control or Control(), putters, callers, stop, self._clock)
         finished = False
         try:
             run.drive()
             finished = True
         finally:
-            stop.set()
+            run.halt()
             # After a second interrupt nobody waits for a service that does not answer.
             putters.shutdown(wait=finished, cancel_futures=True)
             callers.shutdown(wait=finished, cancel_futures=True)
+            keeper.close()
+        if run.interrupted:
+            raise KeyboardInterrupt
 
 
 class _Run:
@@ -95,60 +121,110 @@ class _Run:
         work: Work,
         jobs: Iterator[Job],
         observer: Observer,
+        keeper: Keeper,
+        control: Control,
         putters: ThreadPoolExecutor,
         callers: ThreadPoolExecutor,
         stop: threading.Event,
+        clock: Callable[[], float],
     ) -> None:
         self._work = work
         self._jobs = jobs
         self._observer = observer
+        self._keeper = keeper
+        self._control = control
         self._putters = putters
         self._callers = callers
         self._stop = stop
-        self._inbox: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
-        """What workers answered; an exception is a fault of our own; ``None`` is the user's interrupt."""
+        self._clock = clock
+        self._inbox: queue.SimpleQueue[Outcome | BaseException | Wish] = control.inbox
+        """What workers answered; an exception is a fault of our own; a wish is the user's."""
+        self.interrupted = False
         self._admitted_all = False
-        self._active: set[Job] = set()
+        self._active: dict[Job, None] = {}
+        self._by_key: dict[str, Job] = {}
+        self._resuming: set[Job] = set()
+        """Jobs to be resumed when all that was on its way of them has come back."""
         self._waiting: dict[type[do.Command], deque[tuple[Job, do.Command]]] = {kind: deque() for kind in self.KINDS}
         self._calling: set[type[do.Command]] = set()
         self._working = 0
         """Commands that workers have and have not answered."""
+        self._look_at = clock() + LOOK
 
     def drive(self) -> None:
-        with interrupts(lambda: self._inbox.put(None)):
+        with interrupts(lambda: self._inbox.put(Wish(Kind.INTERRUPT))):
             while True:
                 self._admit()
                 self._call()
-                idle = not self._active and not self._working
-                if idle and self._admitted_all:
+                self._keeper.commit()
+                idle = not self._working and all(job.upload.state is State.PAUSED for job in self._active)
+                if idle and self._admitted_all and (self._stop.is_set() or not self._active):
                     break
                 # Idle with files to come: all of this batch ended as they began. Nothing will happen by itself.
-                self._take(0 if idle else TICK)
+                self._take(0 if not self._working and not self._active else TICK)
+                self._renew()
                 self._observer.tick()
         self._take(0)  # an interrupt that came at the very end
-        if self._stop.is_set():
-            raise KeyboardInterrupt
+        for job in list(self._active):
+            self._end(job)
+        self._keeper.commit()
+
+    def halt(self) -> None:
+        """Break off what workers do."""
+        self._stop.set()
+        for job in self._active:
+            job.halt.set()
 
     def _admit(self) -> None:
         """Begin files while there is room: a batch at a time, so that their tokens are asked for together."""
         if len(self._active) > 2 * BATCH:
             return
-        for _ in range(BATCH):
-            job = next(self._jobs, None)
-            if job is None:
-                self._admitted_all = True
-                return
-            self._active.add(job)
-            self._happened(job, self._first_event(job))
+        batch: list[Job] = []
+        for job in self._jobs:
+            batch.append(job)
+            if len(batch) == BATCH:
+                break
+        else:
+            self._admitted_all = True
+        wished = {job: self._control.wish_for(job.client_key) for job in batch}
+        ready = [job for job in batch if not self._stop.is_set() and wished[job] is not Kind.CANCEL]
+        refused = self._keeper.admit(ready)
+        for job in batch:
+            self._active[job] = None
+            self._by_key[job.client_key] = job
+            if job in refused:
+                self._happened(job, ev.SourceFailed(refused[job]))
+            elif self._stop.is_set() or wished[job] is Kind.CANCEL:
+                self._happened(job, ev.CancelRequested())
+            else:
+                self._begin(job, held=wished[job] is Kind.PAUSE)
+        for job in self._keeper.abandoned():
+            job.pending += 1
+            self._submit(self._callers, lambda job=job: self._abort(job))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
 
-    def _first_event(self, job: Job) -> ev.Event:
-        if self._stop.is_set():
-            return ev.CancelRequested()
+    def _begin(self, job: Job, held: bool) -> None:
         try:
             job.source.check()
         except VVOSError as error:
-            return ev.SourceFailed(error)
-        return ev.Started()
+            self._happened(job, ev.SourceFailed(error))
+            return
+        if held:
+            self._happened(job, ev.PauseRequested())
+        elif job.upload.state is State.PAUSED:
+            self._resume(job)
+        else:
+            self._happened(job, ev.Started())
+
+    def _resume(self, job: Job) -> None:
+        """Go on with a job that is paused: at once, or when nothing of it is on its way any more."""
+        job.halt.clear()
+        if job.pending:
+            self._resuming.add(job)
+        elif job.doubtful:
+            job.pending += 1
+            self._submit(self._putters, lambda: [(job, self._work.compare_sent(job))])
+        else:
+            self._happened(job, ev.ResumeRequested())
 
     def _take(self, seconds: float) -> None:
         """Wait so long for something to happen, and let all of it happen."""
@@ -159,32 +235,65 @@ class _Run:
         except queue.Empty:
             return
 
-    def _let_happen(self, outcome: Outcome | BaseException | None) -> None:
-        if outcome is None:
-            self._cancel()
+    def _let_happen(self, outcome: Outcome | BaseException | Wish) -> None:
+        if isinstance(outcome, Wish):
+            self._obey(outcome)
             return
         self._working -= 1
         if isinstance(outcome, BaseException):
             raise outcome
         for job, event in outcome:
             self._happened(job, event)
+            self._answered(job)
+
+    def _answered(self, job: Job) -> None:
+        """One command less is on its way."""
+        job.pending -= 1
+        if job.pending:
+            return
+        if job not in self._active:
+            self._keeper.release(job)
+        elif job in self._resuming:
+            self._resuming.discard(job)
+            if job.upload.state is State.PAUSED:
+                self._resume(job)
 
     def _happened(self, job: Job, event: ev.Event) -> None:
-        before = job.upload.state
+        upload = job.upload
+        before, receipts = upload.state, upload.receipts
         if isinstance(event, ev.ChunkStored):
             job.chunk_stored(event.receipt.number, event.receipt.size)
         elif isinstance(event, ev.ChunkFailed | ev.TokenExpired):
             job.chunk_returned(event.number)
-        for command in advance(job.upload, event):
+        elif isinstance(event, ev.ResumeRequested):
+            job.doubtful = False
+        if isinstance(event, ev.TokenExpired) and upload.grant is not None and upload.grant.expires_at:
+            self._over(upload.grant.expires_at if event.grant is None else event.grant.expires_at)
+        for command in advance(upload, event):
             self._do(job, command)
-        if job.upload.state is not before:
+        self._keeper.happened(job, event, receipts)
+        if upload.receipts is not receipts:
+            job.count_stored()
+        if upload.state is not before:
             self._observer.changed(job)
-        if job in self._active and job.upload.state in FINAL:
-            self._active.discard(job)
-            job.source.close()
-            self._observer.ended(job)
+        if job in self._active and upload.state in FINAL:
+            self._end(job)
+
+    def _end(self, job: Job) -> None:
+        del self._active[job]
+        self._by_key.pop(job.client_key, None)
+        self._resuming.discard(job)
+        job.source.close()
+        self._keeper.ended(job)
+        if not job.pending:
+            self._keeper.release(job)
+        self._observer.ended(job)
 
     def _do(self, job: Job, command: do.Command) -> None:
+        job.pending += 1
+        if isinstance(command, do.Abort):
+            self._submit(self._putters, lambda: self._abort(job))
+            return
         if type(command) in self._waiting:
             self._waiting[type(command)].append((job, command))
         elif isinstance(command, do.PutChunk):
@@ -195,14 +304,17 @@ class _Run:
             self._submit(self._putters, lambda: [(job, self._work.complete(job, receipts))])
         elif isinstance(command, do.ComputeChecksum):
             self._submit(self._putters, lambda: [(job, self._work.compute_checksum(job))])
-        elif isinstance(command, do.Abort):
-            self._submit(self._putters, lambda: self._abort(job))
 
     def _abort(self, job: Job) -> Outcome:
         error = self._work.abort(job)
         if error:
             log.warning("the unfinished upload of %s could not be aborted: %s", job.client_key, error)
+        self._control.call(lambda: self._aborted(job, error))
         return []
+
+    def _aborted(self, job: Job, error: VVOSError | None) -> None:
+        self._keeper.aborted(job, error)
+        self._answered(job)
 
     def _call(self) -> None:
         """Make the calls that concern many files, one of a kind at a time."""
@@ -243,7 +355,37 @@ class _Run:
 
         pool.submit(run)
 
-    def _cancel(self) -> None:
-        self._stop.set()
+    def _over(self, expires_at: float) -> None:
+        """A grant that was to end then is over: so are all that were to end with it, or before."""
+        for job in self._active:
+            if job.upload.grant is not None and 0 < job.upload.grant.expires_at <= expires_at:
+                job.renew_at = self._look_at = -inf
+
+    def _renew(self) -> None:
+        """Renew the grants that end soon; all that are due go in one call."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK
         for job in list(self._active):
-            self._happened(job, ev.CancelRequested())
+            if job.renew_at <= now and job.upload.state is State.UPLOADING:
+                self._happened(job, ev.RenewalDue())
+
+    def _obey(self, wish: Wish) -> None:
+        if wish.kind is Kind.CALL:
+            wish.call()
+            return
+        if wish.kind in (Kind.INTERRUPT, Kind.STOP):
+            self.interrupted = self.interrupted or wish.kind is Kind.INTERRUPT
+            self._stop.set()
+            self._observer.stopping()
+        jobs = [self._by_key[key] for key in wish.keys if key in self._by_key] if wish.keys else list(self._active)
+        for job in jobs:
+            if wish.kind is Kind.RESUME:
+                if job.upload.state is State.PAUSED and not self._stop.is_set():
+                    self._resume(job)
+                continue
+            job.halt.set()
+            self._resuming.discard(job)
+            stays = wish.kind is Kind.PAUSE or (wish.kind is not Kind.CANCEL and job.upload.kept)
+            self._happened(job, ev.PauseRequested() if stays else ev.CancelRequested())

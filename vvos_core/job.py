@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from math import inf
 
 from msgspec import Struct
 
@@ -26,7 +28,20 @@ class Order(Struct, frozen=True, kw_only=True):
 class Job:
     """One file: its source, its upload, and how far its bytes have come."""
 
-    __slots__ = ("_moving", "_stored", "client_key", "metadata", "source", "type", "upload")
+    __slots__ = (
+        "_moving",
+        "_stored",
+        "client_key",
+        "doubtful",
+        "halt",
+        "kept_as",
+        "metadata",
+        "pending",
+        "renew_at",
+        "source",
+        "type",
+        "upload",
+    )
 
     def __init__(
         self,
@@ -41,6 +56,16 @@ class Job:
         self.client_key = client_key
         self.type = media_type
         self.metadata = metadata
+        self.kept_as = ""
+        """Its id in the journal; empty where nothing of it is kept."""
+        self.pending = 0
+        """Commands that have been handed out and have not been answered."""
+        self.renew_at = inf
+        """When its grant is to be renewed, in seconds of the engine's clock."""
+        self.halt = threading.Event()
+        """Set, it breaks off what is on its way."""
+        self.doubtful = False
+        """The file may have changed since an earlier run sent chunks of it: they are compared before it goes on."""
         self._stored = 0
         self._moving: dict[int, int] = {}
 
@@ -50,6 +75,10 @@ class Job:
         if self.upload.reused:
             return self.source.size
         return self._stored + sum(list(self._moving.values()))
+
+    def count_stored(self) -> None:
+        """Count again what is stored: an earlier run's chunks came, or a service forgot some."""
+        self._stored = sum(receipt.size for receipt in self.upload.receipts.values())
 
     def chunk_moves(self, number: int, passed: int) -> None:
         """``passed`` bytes of chunk ``number`` have been handed to the network in this try."""

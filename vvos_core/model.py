@@ -84,6 +84,9 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where it may not: the file is skipped, and has not failed."""
     expires_at: float = 0.0
     """Seconds since 1970, UTC."""
+    lifetime: float = 0.0
+    """Seconds from when it was answered until it expires; 0 when unknown. The holder's clock may be wrong, so it counts
+    from its own."""
     multipart: bool = False
     part_size: int = 0
     """Bytes of every part but the last; 0 when the object is put in one piece."""

@@ -38,7 +38,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Files that have ended, whether well or not."""
     files_total: int
     state: str
-    """``uploading``, and ``done`` when every file has ended."""
+    """``uploading``; ``stopping`` after an interrupt; ``done`` when every file has ended."""
     files: tuple[FileProgress, ...]
     """The files under way now; the rest waits or has ended."""
 
@@ -80,6 +80,8 @@ class Tracker:
         self._under_way: dict[Job, _Meter] = {}
         self._meter = _Meter(clock())
         self._reported = float("-inf")
+        self.stopping = False
+        """What is on its way is being broken off."""
 
     def changed(self, job: Job) -> None:
         if job not in self._under_way:
@@ -118,6 +120,11 @@ class Tracker:
             rate=self._meter.measure(done, now),
             files_done=self._files_done,
             files_total=self._files_total,
-            state="done" if self._files_done == self._files_total else "uploading",
+            state=self._state(),
             files=files,
         )
+
+    def _state(self) -> str:
+        if self._files_done == self._files_total:
+            return "done"
+        return "stopping" if self.stopping else "uploading"

@@ -25,7 +25,8 @@ class Result(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     state: str
-    """``done``, ``skipped`` (the key is taken, which the profile says is no failure), ``failed``, ``cancelled``."""
+    """``done``, ``skipped`` (the key is taken, which the profile says is no failure), ``failed``, ``cancelled``, or
+    ``paused``: stopped, and the next upload of the same file goes on there."""
     checksum: str
     """``algorithm:value`` of the bytes as read; empty when they were not."""
     reused: bool
@@ -90,6 +91,9 @@ class Reporter:
             error=upload.error,
         )
         self._report(upload.number, result)
+
+    def stopping(self) -> None:
+        self._tracker.stopping = True
 
     def tick(self, last: bool = False) -> None:
         if self._on_progress and (last or self._tracker.due()):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TypeGuard, TypeVar
 
 from . import errors
@@ -14,6 +16,7 @@ from .job import Job, Order
 from .keys import check_key
 from .model import (
     Ask,
+    Chunk,
     ExistsRequest,
     Finished,
     Found,
@@ -26,6 +29,8 @@ from .protocol import events as ev
 from .protocol.states import State
 from .retry import RetryPolicy
 
+log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -34,7 +39,11 @@ TTL = 3600
 
 
 class Work:
-    """The commands of one run, done. ``stop`` ends waits and breaks off chunks that are being sent."""
+    """The commands of one run, done.
+
+    ``stop`` ends the waits of calls that concern many files; a job's ``halt`` breaks off what is done for it alone.
+    ``clock``: seconds, monotonic; a job's ``renew_at`` is told by it.
+    """
 
     def __init__(
         self,
@@ -43,12 +52,14 @@ class Work:
         retry: RetryPolicy,
         make_request_token: Callable[[str], str],
         stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
         self._order = order
         self._retry = retry
         self._make_request_token = make_request_token
         self._stop = stop
+        self._clock = clock
         self._token_calls = 0
 
     # ── many files at once ────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,9 +86,10 @@ class Work:
                 )
             )
 
+        asked_at = self._clock()
         answers = self._each(jobs, call)
         return [
-            ev.TokenRefused(answer) if isinstance(answer, VVOSError) else self._granted(job, answer)
+            ev.TokenRefused(answer) if isinstance(answer, VVOSError) else self._granted(job, answer, asked_at)
             for job, answer in zip(jobs, answers, strict=True)
         ]
 
@@ -90,14 +102,17 @@ class Work:
             )
 
         out: list[ev.Event] = []
-        for answer in self._each(jobs, call):
+        for job, answer in zip(jobs, self._each(jobs, call), strict=True):
             if isinstance(answer, errors.TokenExpired):
                 out.append(ev.TokenExpired())
-            elif isinstance(answer, VVOSError):
+                continue
+            if isinstance(answer, VVOSError):
                 out.append(ev.ExistsFailed(answer))
-            elif answer.exists:
-                out.append(ev.ObjectFound(answer.size, answer.checksum))
-            elif answer.parts:
+                continue
+            _warn_of_strangers(job, answer.parts or ())
+            if answer.exists:
+                out.append(ev.ObjectFound(answer.size, answer.checksum, answer.parts))
+            elif answer.parts is not None:
                 out.append(ev.PartsFound(answer.parts))
             else:
                 out.append(ev.NothingFound())
@@ -131,13 +146,13 @@ class Work:
             # Queued before the grant expired: sent now it would only be refused.
             return ev.TokenExpired(number, grant)
         plan = job.upload.plan
-        if state is not State.UPLOADING or plan is None:
+        if state is not State.UPLOADING or plan is None or job.halt.is_set():
             return ev.ChunkFailed(number, errors.Cancelled("the upload was stopped before this chunk was sent."))
         offset, length = plan.span(number)
 
         def passed(count: int) -> None:
-            if self._stop.is_set():
-                raise errors.Cancelled("the upload was cancelled.")
+            if job.halt.is_set():
+                raise errors.Cancelled("the upload was stopped.")
             job.chunk_moves(number, count)
 
         chunk = job.source.chunk(number, offset, length, passed)
@@ -148,7 +163,7 @@ class Work:
             return self._calls.store(current.provider).put_chunk(current, chunk)
 
         try:
-            return ev.ChunkStored(self._retry.run(call, self._stop))
+            return ev.ChunkStored(self._retry.run(call, job.halt))
         except errors.TokenExpired:
             return ev.TokenExpired(number, grant)
         except VVOSError as error:
@@ -171,35 +186,72 @@ class Work:
             return ev.CompleteFailed(error)
 
     def compute_checksum(self, job: Job) -> ev.Event:
-        hasher = self._calls.store(_grant(job).provider).checksum.new()
         try:
-            for block in job.source.chunk(1, 0, job.source.size):
-                if self._stop.is_set():
-                    raise errors.Cancelled("the upload was cancelled.")
-                hasher.update(block)
+            return ev.ChecksumComputed(self._checksum(job, job.source.chunk(1, 0, job.source.size)))
         except VVOSError as error:
             return ev.SourceFailed(error)
-        return ev.ChecksumComputed(hasher.value())
+
+    def compare_sent(self, job: Job) -> ev.Event:
+        """Go on with an earlier run's upload, with the chunks whose bytes are still those of the file."""
+        upload = job.upload
+        changed = set()
+        try:
+            for number, receipt in sorted(upload.receipts.items()):
+                chunk = job.source.chunk(number, *upload.plan.span(number)) if upload.plan else None
+                if chunk is None or not receipt.checksum or self._checksum(job, chunk) != receipt.checksum:
+                    changed.add(number)
+        except VVOSError as error:
+            return ev.SourceFailed(error)
+        return ev.ResumeRequested(frozenset(changed))
 
     def abort(self, job: Job) -> VVOSError | None:
         """Forget the unfinished upload; the error, when it may still be there."""
         grant = _grant(job)
-        store = self._calls.store(grant.provider)
+
+        def abort() -> None:
+            self._calls.store(grant.provider).abort(grant)
+
+        def renew_and_abort() -> None:
+            nonlocal grant
+            event = self.tokens([job])[0]
+            if isinstance(event, ev.TokenRefused):
+                raise event.error
+            if isinstance(event, ev.TokenGranted):
+                grant = event.grant
+            abort()
+
+        # Its own event: what is cancelled is to be aborted, which ``halt`` would keep it from trying again.
+        patience, never = RetryPolicy(attempts=3, seconds=30), threading.Event()
         try:
-            # Its own event: what is cancelled is to be aborted, which ``stop`` would keep it from trying again.
-            RetryPolicy(attempts=3, seconds=30).run(lambda: store.abort(grant), threading.Event())
+            try:
+                patience.run(abort, never)
+            except (errors.Denied, errors.BadAnswer):
+                # It expired; or it is an earlier run's, and has lost what it could be used with.
+                patience.run(renew_and_abort, never)
+        except errors.NotFound:
+            return None
         except VVOSError as error:
             return error
         return None
 
+    def _checksum(self, job: Job, chunk: Chunk) -> str:
+        hasher = self._calls.store(_grant(job).provider).checksum.new()
+        for block in chunk:
+            if job.halt.is_set():
+                raise errors.Cancelled("the upload was stopped.")
+            hasher.update(block)
+        return hasher.value()
+
     # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _granted(self, job: Job, grant: Grant) -> ev.Event:
+    def _granted(self, job: Job, grant: Grant, asked_at: float) -> ev.Event:
         try:
             store = self._calls.store(grant.provider)
             _check_grant(job, grant, store)
         except VVOSError as error:
             return ev.TokenRefused(error)
+        # Counted from before it was asked for, so at the latest: how long the answer took is nobody's gain.
+        job.renew_at = asked_at + _good_for(grant)
         return ev.TokenGranted(grant, store.checksum)
 
     def _each(
@@ -245,6 +297,27 @@ def _grant(job: Job) -> Grant:
     if grant is None:
         raise errors.ProtocolError("a command needs a grant that the upload does not have.")
     return grant
+
+
+def _good_for(grant: Grant) -> float:
+    """Seconds after which it is renewed: at four fifths of its life, or five minutes before its end."""
+    life = grant.lifetime or (grant.expires_at - time.time() if grant.expires_at else inf)
+    # Over before it came: the clocks differ, and the provider will have to say when it is over.
+    return life - min(300.0, life / 5) if life > 0 else inf
+
+
+def _warn_of_strangers(job: Job, parts: Sequence[Receipt]) -> None:
+    plan = job.upload.plan
+    for part in parts:
+        if plan is None or not 1 <= part.number <= plan.count or part.size != plan.span(part.number)[1]:
+            log.warning(
+                "%s: the provider lists part %d of %d bytes, which was never sent; it is not used. [%s]",
+                job.client_key,
+                part.number,
+                part.size,
+                errors.BadAnswer.code,
+            )
+            return
 
 
 def _check_grant(job: Job, grant: Grant, store: Store) -> None:

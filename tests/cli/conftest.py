@@ -41,6 +41,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home.mkdir()
     work.mkdir()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("VVOS_STATE", str(tmp_path / "state"))
     monkeypatch.chdir(work)
     handlers = logging.getLogger().handlers[:]
     yield work

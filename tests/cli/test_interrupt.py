@@ -91,27 +91,28 @@ def line_with(stream: object, words: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_first_aborts_what_is_unfinished(
+def test_the_first_keeps_what_has_arrived_and_says_how_to_go_on(
     toml: Callable[..., Path], dam: Dam, service: S3Emulator, clean: Path, spawn: Spawn, as_json: bool
 ) -> None:
     toml(endpoint=dam.url)
     process = begin(spawn, clean, *(["--json"] if as_json else []))
     assert dam.held.wait(60)
     process.send_signal(signal.SIGINT)
-    line_with(process.stderr, b"stopping: what is unfinished is aborted")
+    line_with(process.stderr, b"stopping: what has arrived of unfinished files is kept")
     assert process.poll() is None
     dam.opened.set()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    said = "interrupted: 0 of 2 files had arrived; what was unfinished has been aborted."
+    said = "interrupted: 0 of 2 files had arrived; run the same command again, or vvos resume, to go on."
     assert err.decode() == f"vvos: {said}\n"
-    assert service.counts["CreateMultipartUpload"] == service.counts["AbortMultipartUpload"] == 2
+    assert service.counts["CreateMultipartUpload"] == 2
+    assert service.counts["AbortMultipartUpload"] == 0
     assert service.counts["CompleteMultipartUpload"] == 0
     if as_json:
         document = json.loads(out)
         assert document["error"] == {"code": "CANCELLED", "message": said}
         assert sorted(file["clientKey"] for file in document["files"]) == ["second.bin", "大.bin"]
-        assert {file["state"] for file in document["files"]} == {"cancelled"}
+        assert {file["state"] for file in document["files"]} == {"paused"}
         assert document["ok"] is False
     else:
         assert out == b""
@@ -151,6 +152,6 @@ def test_on_a_terminal_the_cursor_comes_back(
         pass
     os.close(master)
     assert process.wait(60) == 130
-    assert b"vvos: stopping: what is unfinished is aborted" in written
+    assert b"vvos: stopping: what has arrived" in written
     assert written.count(b"\x1b[?25l") == written.count(b"\x1b[?25h") == 1
     assert b"vvos: interrupted: 0 of 2 files had arrived" in written

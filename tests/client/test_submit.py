@@ -379,7 +379,7 @@ def test_listeners_hear_of_what_arrived(monkeypatch: pytest.MonkeyPatch) -> None
     from ..engine.cloud import calls_of
 
     cloud = Cloud()
-    monkeypatch.setattr("vvos_core.client.load", lambda profile, plugins: calls_of(cloud, *plugins))
+    monkeypatch.setattr("vvos_core.destination.load", lambda profile, plugins: calls_of(cloud, *plugins))
     vvos = VVOS(profile=Profile(name="p", provider="cloud"), plugins=[Listener()], retry=RetryPolicy(base=0))
     vvos.add_files([(b"1", "甲"), (b"2", "forbidden")])
     vvos.submit()

@@ -31,7 +31,7 @@ class Told:
 def client(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, *, cover: bool = False, on_exists: str = "fail") -> VVOS:
     """The real client; only where it would look for an installed provider it is given ``cloud``."""
     monkeypatch.setattr(
-        "vvos_core.client.load",
+        "vvos_core.destination.load",
         lambda profile, plugins: calls_of(cloud, *plugins, keep_existing=profile.on_exists == "skip"),
     )
     profile = Profile(name="p", provider="cloud", on_exists="skip" if on_exists == "skip" else "fail")

@@ -21,7 +21,7 @@ from .blocks import blocks
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 ADDRESS = "http://127.0.0.1:8080"
-CLIENT, BUSINESS, MOUNTED = blocks(README, "python")
+CLIENT, BACKGROUND, BUSINESS, MOUNTED = blocks(README, "python")
 BROKER, SWAP = blocks(README, "toml")
 SECRETS = {
     "S3_ACCESS_KEY": "key",
@@ -63,11 +63,11 @@ def test_the_client_in_ten_lines(folder: Path, storage: S3Emulator) -> None:
     with BrokerServer(create_app(load())) as server:
         program = CLIENT.replace(ADDRESS, server.url)
         assert program != CLIENT
-        (folder / "program.py").write_text(program)
+        (folder / "program.py").write_text(program + BACKGROUND + "print(*(result.state for result in results))")
         done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=60, check=True)
     told = [line for line in done.stdout.splitlines() if line.startswith("done")]
-    assert len(told) == 3, done.stdout
-    assert all(storage.info["endpoint"] in line for line in told)
+    assert len(told) == 4, done.stdout
+    assert all(storage.info["endpoint"] in line for line in told[:3])
 
 
 def test_the_broker_in_ten_lines(folder: Path, storage: S3Emulator) -> None:

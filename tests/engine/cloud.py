@@ -48,7 +48,12 @@ class Cloud:
     rules = Rules(threshold=10, part_size=4, min_part=1, max_part=1000, max_parts=100, max_key=100)
     checksum = Sum()
 
-    def __init__(self, fault: Fault = no_fault, seal: bool = False) -> None:
+    def __init__(self, fault: Fault = no_fault, seal: bool = False, lifetime: float = 0.0) -> None:
+        """``lifetime``: seconds of ``now`` that a grant is good for; 0 for ever."""
+        self.lifetime = lifetime
+        self.now = 0.0
+        self.refused = 0
+        """Calls with a grant that was over."""
         self.fault = fault
         self.seal = seal
         self.objects: dict[str, bytes] = {}
@@ -70,7 +75,9 @@ class Cloud:
             raise errors.from_code(fate, f"{hook} said {fate}.")
 
     def _check(self, grant: Grant) -> None:
-        if grant.data["generation"] != self.generation:
+        late = self.lifetime and self.now >= grant.expires_at
+        if late or grant.data["generation"] != self.generation:
+            self.refused += 1
             raise errors.TokenExpired("expired.")
 
     @hookimpl
@@ -93,6 +100,8 @@ class Cloud:
                     size=ask.size,
                     type=ask.type,
                     cover=request.cover,
+                    expires_at=self.now + self.lifetime if self.lifetime else 0.0,
+                    lifetime=self.lifetime,
                     multipart=cut.multipart,
                     part_size=cut.part_size,
                     upload_id=upload_id if cut.multipart else "",
@@ -107,12 +116,16 @@ class Cloud:
     @hookimpl
     def exists(self, request: ExistsRequest) -> Sequence[Found | errors.VVOSError]:
         self._fails("exists", "before")
-        return [
-            Found(key=g.key, exists=True, size=len(self.objects[g.key]), checksum=f"sum:{sum(self.objects[g.key])}")
-            if g.key in self.objects
-            else Found(key=g.key, exists=False)
-            for g in request.grants
-        ]
+        return [self._found(grant, request.parts) for grant in request.grants]
+
+    def _found(self, grant: Grant, parts: bool) -> Found:
+        listed = None
+        if parts and grant.multipart:
+            listed = tuple(_receipt(number, data) for number, data in self.uploads.get(grant.upload_id, {}).items())
+        data = self.objects.get(grant.key)
+        if data is None:
+            return Found(key=grant.key, exists=False, parts=listed)
+        return Found(key=grant.key, exists=True, size=len(data), checksum=f"sum:{sum(data)}", parts=listed)
 
     @hookimpl
     def put_chunk(self, grant: Grant, chunk: Chunk) -> Receipt:
@@ -129,7 +142,7 @@ class Cloud:
             else:
                 self.uploads[grant.upload_id][chunk.number] = data
         self._fails("put_chunk", "after")
-        return Receipt(number=chunk.number, size=len(data), proof="p", checksum=f"sum:{sum(data)}")
+        return _receipt(chunk.number, data)
 
     @hookimpl
     def complete(self, grant: Grant, receipts: Sequence[Receipt]) -> Stored:
@@ -167,6 +180,10 @@ class Cloud:
     def abort(self, grant: Grant) -> None:
         self.counts["abort"] += 1
         self.uploads.pop(grant.upload_id, None)
+
+
+def _receipt(number: int, data: bytes) -> Receipt:
+    return Receipt(number=number, size=len(data), proof=f"p{number}-{hash(data)}", checksum=f"sum:{sum(data)}")
 
 
 def calls_of(cloud: Cloud, *listeners: object, keep_existing: bool = False) -> Calls:

@@ -35,6 +35,9 @@ class Log:
     def ended(self, job: Job) -> None:
         self.ended_keys.append(job.client_key)
 
+    def stopping(self) -> None:
+        pass
+
     def tick(self) -> None:
         pass
 

@@ -81,7 +81,7 @@ class ListsPartsWithoutProof(Named):
     @hookimpl
     def exists(self, request: ExistsRequest) -> Sequence[Found | VVOSError]:
         return [
-            replace(item, parts=tuple(replace(part, proof="?", checksum="") for part in item.parts))
+            replace(item, parts=tuple(replace(part, proof="?", checksum="") for part in item.parts or ()))
             if isinstance(item, Found)
             else item
             for item in super().exists(request)

@@ -211,7 +211,7 @@ class Remote:
         provider = self._api.provider
         if not provider:
             return BadAnswer(
-                f"gettoken at {_address(self._api.gettoken)} answered the published fields only; "
+                f"gettoken at {public_address(self._api.gettoken)} answered the published fields only; "
                 "say in api.provider which provider takes its accessToken as upload token.",
                 key=ask.client_key,
             )
@@ -233,7 +233,7 @@ class Remote:
         )
 
     def _unanswered(self, call: str, url: str, key: str) -> VVOSError:
-        return BadAnswer(f"{call} at {_address(url)} did not answer for {key}.", key=key)
+        return BadAnswer(f"{call} at {public_address(url)} did not answer for {key}.", key=key)
 
     def _call(self, name: str, url: str, body: dict[str, Any], call: Call, type_: type[T]) -> T:
         check_business(call)
@@ -243,7 +243,7 @@ class Remote:
             "Content-Type": "application/json",
             "Accept": "application/json",
         }
-        where = f"{name} at {_address(url)}"
+        where = f"{name} at {public_address(url)}"
         content = msgspec.json.encode({**call.body, **body})
         answer = self._http.send("POST", url, headers=headers, body=content, what=where)
         good = 200 <= answer.status < 300
@@ -317,7 +317,7 @@ def _media_type(answer: Answer) -> str:
     return answer.headers.get("Content-Type", "").partition(";")[0] or "no content type"
 
 
-def _address(url: str) -> str:
+def public_address(url: str) -> str:
     """The address without what may be secret in it: user, password, query."""
     try:
         parts = urlsplit(url)

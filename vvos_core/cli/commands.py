@@ -10,6 +10,9 @@ from .. import __version__
 
 SUMMARIES = {
     "put": "Upload files and folders.",
+    "uploads": "List unfinished uploads.",
+    "resume": "Go on with unfinished uploads.",
+    "abort": "Give unfinished uploads up, also at the provider.",
     "serve": "Run the broker.",
     "demo": "Show the whole path at work on this machine, and check it.",
     "providers": "List the installed providers.",

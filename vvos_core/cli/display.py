@@ -18,7 +18,8 @@ from .text import count, printable, size
 if TYPE_CHECKING:
     from .bars import Bars
 
-STOPPING = "stopping: what is unfinished is aborted at the provider; Ctrl-C again stops at once."
+STOPPING = "stopping: what has arrived of unfinished files is kept; Ctrl-C again stops at once."
+AGAIN = "run the same command again, or vvos resume, to go on"
 
 
 class Display:
@@ -58,10 +59,9 @@ class Display:
     def on_result(self, error: VVOSError | None, result: Result) -> None:
         """A file has ended."""
         self.heard.append(result)
-        if result.state == "cancelled":
-            # A hundred thousand files that were not begun are no news; that the wish was heard is.
-            self._stop()
-        elif not result.ok:
+        if result.state in ("cancelled", "paused"):
+            return  # a hundred thousand files that were stopped are no news
+        if not result.ok:
             self._line(failure(result), err=True)
         elif self._results:
             self._line(arrival(result), err=False)
@@ -69,19 +69,19 @@ class Display:
     def on_progress(self, error: VVOSError | None, progress: Progress) -> None:
         """Time has passed."""
         self._last = progress
+        if progress.state == "stopping":
+            self._stop()
         self._flush()
         if self._bars is not None:
             self._bars.draw(progress, self.stopping)
 
     def interrupted(self) -> str:
-        """The sentence for a submit that the user stopped: what had arrived, and what is left behind."""
+        """The sentence for a submit that the user stopped: what had arrived, and how to go on."""
         if self._last is None:
             return "interrupted before anything was sent."
         arrived = sum(result.ok for result in self.heard)
         had = f"{arrived:,} of {count(self._last.files_total, 'file')} had arrived"
-        if self._last.state == "done":
-            return f"interrupted: {had}; what was unfinished has been aborted."
-        return f"stopped at once: {had}; parts of unfinished uploads may be left at the provider."
+        return f"{'interrupted' if self._last.state == 'done' else 'stopped at once'}: {had}; {AGAIN}."
 
     def _stop(self) -> None:
         if not self.stopping:

@@ -1,4 +1,4 @@
-"""The JSON document of ``vvos put --json``. Scripts rely on it: fields are added, never renamed or dropped."""
+"""The JSON document of ``vvos put`` and ``resume``. Scripts rely on it: fields are added, never renamed or dropped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class File(Struct, frozen=True, kw_only=True, rename="camel"):
     size: int
     """Bytes."""
     state: str
-    """``done``, ``skipped``, ``failed`` or ``cancelled``."""
+    """``done``, ``skipped``, ``failed``, ``cancelled`` or ``paused``."""
     checksum: str
     """``algorithm:value``; empty when the file was not read."""
     reused: bool

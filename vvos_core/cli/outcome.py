@@ -25,6 +25,8 @@ FAULT = 70
 """A fault of VVOS's own (``EX_SOFTWARE`` of sysexits.h)."""
 INTERRUPTED = 130
 """As shells count it: 128 and the number of SIGINT."""
+TERMINATED = 143
+"""The same of SIGTERM."""
 
 DEBUG = "VVOS_DEBUG"
 """Set to 1, it shows tracebacks."""
@@ -101,7 +103,7 @@ def finish(status: int) -> int:
                 stream.flush()
         except BrokenPipeError:
             abandon(stream)
-    if status == INTERRUPTED and any(
+    if status in (INTERRUPTED, TERMINATED) and any(
         not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()
     ):
         # A second Ctrl-C left workers waiting for a service that does not answer; Python would wait for them.

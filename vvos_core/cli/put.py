@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +11,13 @@ import click
 from msgspec import Struct
 
 from ..client import VVOS
-from ..errors import BadInput, Cancelled, VVOSError
+from ..errors import BadInput
 from ..profile import load
 from ..results import Result
 from .address import broker_at
-from .display import Display, summary
-from .document import Fault, document, fault, write
-from .outcome import FAILED, FAULT, INTERRUPTED, OK, report, say, status, unexpected
+from .display import Display
+from .document import Fault, document, write
+from .submitting import submitted
 from .text import well_formed
 
 
@@ -88,27 +87,14 @@ def _metadata(ctx: click.Context, param: click.Parameter, given: Sequence[str]) 
 def put(as_json: bool, quiet: bool, type_: str, **given: Any) -> int:
     """Upload files, folders with all that is in them, or standard input ('-', with --key).
 
-    Without --profile and --api the configuration says where to: its [api], else its default profile.
+    Without --profile and --api the configuration says where to: its [api], else its default profile. What an earlier
+    run of the same files did not finish goes on where it stopped.
 
-    Exit status: 0 every file arrived; 1 one failed; 2 wrong usage or configuration, nothing was sent; 130 interrupted.
+    Exit status: 0 every file arrived; 1 one failed; 2 wrong usage or configuration, nothing was sent; 130 interrupted,
+    143 terminated: what has arrived of unfinished files is kept.
     """
     options = Options(type=type_, **given)
-    began = time.monotonic()
-    display = Display(results=not quiet and not as_json, bars=not quiet)
-    ended_by: Fault | None = None
-    try:
-        with display:
-            results = _upload(options, display)
-        result_status = OK if all(result.ok for result in results) else FAILED
-    except BaseException as error:  # noqa: BLE001  # the document is due whatever happens
-        results = display.heard
-        ended_by, result_status = _ended(error, display)
-    seconds = time.monotonic() - began
-    if as_json:
-        write(document(results, seconds, ended_by))
-    elif ended_by is None and not quiet:
-        click.echo(summary(results, seconds), err=True)
-    return result_status
+    return submitted(lambda display: _upload(options, display), as_json=as_json, quiet=quiet)
 
 
 def _upload(options: Options, display: Display) -> list[Result]:
@@ -134,15 +120,3 @@ def _client(options: Options) -> VVOS:
     if options.api is not None:
         return VVOS(api=broker_at(options.api, config.api), cover=options.cover)
     return VVOS(config=config, profile=options.profile, cover=options.cover)
-
-
-def _ended(error: BaseException, display: Display) -> tuple[Fault, int]:
-    """Say what ended the command before its time; answers it for the document, and the exit status."""
-    if isinstance(error, KeyboardInterrupt):
-        message = display.interrupted()
-        say(message)
-        return fault(Cancelled(message)), INTERRUPTED
-    report(error)
-    if isinstance(error, VVOSError):
-        return fault(error), status(error)
-    return Fault("INTERNAL", well_formed(unexpected(error))), FAULT

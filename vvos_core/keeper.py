@@ -1,0 +1,209 @@
+"""Keeps the journal of a run: takes up what earlier runs began, and writes down what happens to it now."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import Busy, JournalError, VVOSError
+from .fingerprint import Likeness, compare
+from .job import Job
+from .journal import Journal, Record, identity
+from .model import Grant, Receipt
+from .protocol import events as ev
+from .protocol.states import State
+from .protocol.upload import Upload
+from .source import FileSource
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Keeper:
+    """Between the engine and the journal; without one it keeps nothing. Used in the engine's thread only.
+
+    Only files are kept, for nothing else is there again in a later run; and only their multipart uploads, for what goes
+    in one piece is either there or not. When the journal fails, that is logged once, and the uploads go on without.
+
+    Parameters
+    ----------
+    target: names where the uploads go, so that the same file for another place is another upload.
+    where: how the uploads were asked for, in JSON, so that another process can go on with them; no secrets.
+    """
+
+    def __init__(
+        self, journal: Journal | None = None, target: str = "", where: Mapping[str, Any] | None = None
+    ) -> None:
+        self._journal = journal
+        self._target = target
+        self._where = where or {}
+        self._claimed: dict[Job, str] = {}
+        self._begun: dict[Job, str] = {}
+        """The upload id under which each is in the journal."""
+        self._abandoned: list[Job] = []
+
+    def admit(self, jobs: Sequence[Job]) -> dict[Job, VVOSError]:
+        """Claim these files for this run, and take up what earlier ones left of them.
+
+        Answers the files that another run has. A job whose upload is taken up is paused.
+        """
+        refused: dict[Job, VVOSError] = {}
+        for job in jobs:
+            if self._journal is None or not isinstance(job.source, FileSource):
+                continue
+            job.kept_as = identity(self._target, job.client_key, os.path.abspath(job.source.path))
+            try:
+                self._journal.claim(job.kept_as, job.client_key)
+                self._claimed[job] = job.kept_as
+                job.upload.kept = True
+            except Busy as error:
+                refused[job] = error
+            except JournalError as error:
+                self._failed(error)
+        ids = [job.kept_as for job in jobs if job in self._claimed]
+        records: dict[str, Record] = self._ask(lambda journal: journal.find(ids), {}) if ids else {}
+        for job in jobs:
+            record = records.get(job.kept_as)
+            if record is not None and job in self._claimed and isinstance(job.source, FileSource):
+                self._take_up(job, job.source, record)
+        return refused
+
+    def _take_up(self, job: Job, source: FileSource, record: Record) -> None:
+        likeness = compare(record.fingerprint, source.fingerprint, record.begun_at)
+        if record.state == "finished":
+            if likeness is Likeness.SAME:
+                job.upload.remembered = record.checksum
+            return
+        if record.grant is None:
+            return
+        asked = (record.where.get("cover"), record.type, dict(record.metadata))
+        stopped = _stopped(job, record.grant, record.receipts)
+        if likeness is Likeness.OTHER or asked != (self._where.get("cover"), job.type, dict(job.metadata)):
+            self._abandoned.append(Job(stopped, source, job.client_key, job.type, job.metadata))
+            return
+        stopped.kept = True
+        job.upload = stopped
+        job.doubtful = likeness is Likeness.PERHAPS and bool(record.receipts)
+        job.count_stored()
+        self._begun[job] = record.grant.upload_id
+
+    def abandoned(self) -> list[Job]:
+        """Uploads of earlier runs that nobody will go on with, to be aborted; each is answered once."""
+        abandoned, self._abandoned = self._abandoned, []
+        return abandoned
+
+    def happened(self, job: Job, event: ev.Event, before: Mapping[int, Receipt]) -> None:
+        """Write down what an event changed; ``before`` are the receipts that the upload had."""
+        id, upload, grant = self._claimed.get(job), job.upload, job.upload.grant
+        if id is None or self._journal is None:
+            return
+        if isinstance(event, ev.TokenGranted) and upload.open and grant is event.grant and grant.upload_id:
+            self._granted(job, id, grant)
+        elif isinstance(event, ev.ChunkStored) and job in self._begun:
+            self._journal.store(id, event.receipt)
+        if upload.receipts is not before and grant is not None and job in self._begun:
+            self._journal.forget(id, before.keys() - upload.receipts.keys())
+
+    def _granted(self, job: Job, id: str, grant: Grant) -> None:
+        assert self._journal is not None
+        bare = msgspec.structs.replace(grant, data={})
+        if self._begun.get(job) == grant.upload_id:
+            self._journal.renew(id, bare)
+            return
+        self._begun[job] = grant.upload_id
+        source = job.source
+        assert isinstance(source, FileSource)
+        now = time.time()
+        self._journal.begin(
+            Record(
+                id=id,
+                target=self._target,
+                client_key=job.client_key,
+                path=os.path.abspath(source.path),
+                fingerprint=source.fingerprint,
+                where=self._where,
+                type=job.type,
+                metadata=job.metadata,
+                grant=bare,
+                receipts=(),
+                state="unfinished",
+                error="",
+                checksum="",
+                url="",
+                key=grant.key,
+                begun_at=now,
+                changed_at=now,
+            )
+        )
+
+    def ended(self, job: Job) -> None:
+        """Write down how a job ended, or that it was stopped."""
+        id, upload = self._claimed.get(job), job.upload
+        if id is None or self._journal is None or job not in self._begun:
+            return
+        if upload.state is State.DONE:
+            self._journal.finish(
+                id, key=upload.grant.key if upload.grant else "", checksum=upload.checksum, url=upload.url
+            )
+        elif upload.state is State.FAILED and upload.error is not None:
+            if upload.open:
+                self._journal.fail(id, f"{upload.error.code}: {upload.error}")
+            else:
+                self._journal.drop(id)
+        elif upload.state is State.SKIPPED:
+            self._journal.drop(id)
+
+    def aborted(self, job: Job, error: VVOSError | None) -> None:
+        """Write down that an upload was aborted at the provider, or why it could not be."""
+        id = self._claimed.get(job)
+        if id is None or self._journal is None or job.upload.state is not State.CANCELLED:
+            return
+        if error is None:
+            self._journal.drop(id)
+        else:
+            self._journal.fail(id, f"{error.code}: {error}")
+
+    def release(self, job: Job) -> None:
+        """Let other runs have the file: it has ended here, and nothing of it is on its way any more."""
+        id = self._claimed.pop(job, None)
+        self._begun.pop(job, None)
+        if id is not None and self._journal is not None:
+            self._journal.release(id)
+
+    def commit(self) -> None:
+        """Make what was written down last."""
+        self._ask(lambda journal: journal.commit(), None)
+
+    def close(self) -> None:
+        """Make it last, and let other runs have all of it."""
+        self.commit()
+        for job in list(self._claimed):
+            self.release(job)
+        if self._journal is not None:
+            self._journal.close()
+
+    def _ask(self, call: Callable[[Journal], T], otherwise: T) -> T:
+        if self._journal is None:
+            return otherwise
+        try:
+            return call(self._journal)
+        except JournalError as error:
+            self._failed(error)
+            return otherwise
+
+    def _failed(self, error: JournalError) -> None:
+        log.warning("%s Uploads go on, and cannot be resumed when they stop. [%s]", error, error.code)
+        self._journal = None
+        for job in self._claimed:
+            job.upload.kept = False
+
+
+def _stopped(job: Job, grant: Grant, receipts: Collection[Receipt]) -> Upload:
+    fresh = job.upload
+    return Upload.stopped(fresh.number, fresh.size, grant, receipts, window=fresh.window)
