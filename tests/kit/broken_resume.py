@@ -51,7 +51,7 @@ def _each(parts: Parts | None, change: Callable[[Receipt], Receipt]) -> Parts | 
     return parts if parts is None else tuple(change(part) for part in parts)
 
 
-@caught_by(RECEIPTS, "stored are [(1, ")
+@caught_by(RECEIPTS, "stored are [(1,")
 class QuotesWhatItLists(Lister):
     def told(self, grant: Grant, parts: Parts | None, exists: bool) -> Parts | None:
         return _each(parts, lambda part: replace(part, proof=f'"{part.proof}"'))

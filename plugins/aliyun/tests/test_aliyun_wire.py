@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from vvos_aliyun import Aliyun
 
-from vvos_core import Ask, BadAnswer, Grant, Mismatch, ServiceFailed, Unavailable, VVOSError
+from vvos_core import Ask, BadAnswer, Exists, Grant, Mismatch, ServiceFailed, Unavailable, VVOSError
 from vvos_core.testing.server import LocalServer, Request, Response
 
 
@@ -98,6 +98,7 @@ def test_answers_to_a_put(bench: Any, other: Other, answer: Response, kind: type
     ("status", "body", "kind"),
     [
         (200, b"<Error><Code>InternalError</Code><Message>m</Message></Error>", ServiceFailed),
+        (200, b"<Error><Code>FileAlreadyExists</Code></Error>", Exists),
         (200, b"<Something/>", BadAnswer),
         (200, b"no XML", BadAnswer),
         (200, b'<!DOCTYPE a [<!ENTITY b "b">]><CompleteMultipartUploadResult/>', BadAnswer),
