@@ -61,7 +61,6 @@ class Keeper:
             try:
                 self._journal.claim(job.kept_as, job.client_key)
                 self._claimed[job] = job.kept_as
-                job.upload.kept = True
             except Busy as error:
                 refused[job] = error
             except JournalError as error:
@@ -117,6 +116,7 @@ class Keeper:
             self._journal.renew(id, bare)
             return
         self._begun[job] = grant.upload_id
+        job.upload.kept = True
         source = job.source
         assert isinstance(source, FileSource)
         now = time.time()
@@ -200,7 +200,7 @@ class Keeper:
     def _failed(self, error: JournalError) -> None:
         log.warning("%s Uploads go on, and cannot be resumed when they stop. [%s]", error, error.code)
         self._journal = None
-        for job in self._claimed:
+        for job in self._begun:
             job.upload.kept = False
 
 
