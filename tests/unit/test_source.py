@@ -5,19 +5,35 @@ from __future__ import annotations
 import io
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec import structs
 
 from vvos_core import SourceChanged, SourceError, SourceMissing
-from vvos_core.source import BLOCK, BytesSource, FileSource, Source, SourceChunk, StreamSource, guess_type, walk
+from vvos_core.source import (
+    BLOCK,
+    BytesSource,
+    FileSource,
+    Fingerprint,
+    Likeness,
+    Source,
+    SourceChunk,
+    StreamSource,
+    compare,
+    guess_type,
+    walk,
+)
 
 DATA = bytes(index * 7 % 251 for index in range(3 * BLOCK + 17))
 
@@ -255,6 +271,114 @@ def test_a_name_that_is_not_text_can_be_shown(tmp_path: Path) -> None:
     source = FileSource(path)
     assert source.label.endswith("\\udcff.bin")
     assert read(source.chunk(1, 0, 1)) == b"x"
+
+
+def test_what_does_not_change_the_bytes_changes_nothing(tmp_path: Path) -> None:
+    """A mode, a second name, a new name's link: they move the time of the status, which is therefore not compared."""
+    source = file_source(tmp_path, DATA)
+    path = tmp_path / "源.bin"
+    blocks = iter(source.chunk(1, 0, len(DATA)))
+    first = bytes(next(blocks))
+    path.chmod(0o600)
+    os.link(path, tmp_path / "second")
+    assert path.stat().st_ctime_ns != source.fingerprint.status or path.stat().st_nlink == 2
+    source.check()
+    assert first + b"".join(bytes(block) for block in blocks) == DATA
+
+
+class Numbers:
+    """A file system that gives each look an inode number of its own, or, with ``steady``, one that is not the first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steady: bool) -> None:
+        self.looks = 0
+        self._steady = steady
+        self._look = {name: getattr(os, name) for name in ("stat", "fstat")}
+        for name in self._look:
+            monkeypatch.setattr(os, name, lambda *args, name=name, **options: self.altered(name, *args, **options))
+
+    def altered(self, name: str, *args: Any, **options: Any) -> os.stat_result:
+        info = self._look[name](*args, **options)
+        if not stat.S_ISREG(info.st_mode):
+            return info  # type: ignore[no-any-return]  # what os answers
+        self.looks += 1
+        made = 7 if self._steady else 1000 + self.looks
+        times = {field: getattr(info, field) for field in dir(info) if field.startswith("st_")}
+        return os.stat_result((info[0], made, *info[2:10]), times)
+
+
+def test_a_file_system_without_stable_inodes_can_be_uploaded_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = Numbers(monkeypatch, steady=False)
+    source = file_source(tmp_path, DATA)
+    source.check()
+    assert numbers.looks == 4, "one, compared with one, and two more to see"
+    assert read(source.chunk(1, 0, len(DATA))) == DATA
+    source.check()
+    assert numbers.looks == 7, "from then on they are ignored"
+    edit(tmp_path / "源.bin")
+    with pytest.raises(SourceChanged):
+        source.check()
+
+
+def test_an_inode_that_is_another_once_and_for_all_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file_source(tmp_path, DATA)
+    Numbers(monkeypatch, steady=True)
+    with pytest.raises(SourceChanged):
+        source.check()
+
+
+def test_a_source_is_small() -> None:
+    """A hundred thousand of them wait at a time."""
+    tracemalloc.start()
+    try:
+        sources = [FileSource(__file__) for _ in range(1000)]
+        assert tracemalloc.get_traced_memory()[0] / len(sources) < 600
+    finally:
+        tracemalloc.stop()
+
+
+# ── from one run to the next ──────────────────────────────────────────────────────────────────────────────────────────
+
+SECOND = 10**9
+AT = 1_700_000_000
+BEFORE = Fingerprint(device=1, inode=2, size=3, changed=(AT - 2) * SECOND, status=(AT - 9) * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "likeness"),
+    [
+        ({}, {}, Likeness.SAME),
+        ({}, {"size": 4}, Likeness.OTHER),
+        ({}, {"size": 4, "inode": 9, "changed": 0}, Likeness.OTHER),
+        ({}, {"device": 9}, Likeness.PERHAPS),
+        ({}, {"inode": 9}, Likeness.PERHAPS),
+        ({}, {"changed": BEFORE.changed + 1}, Likeness.PERHAPS),
+        ({}, {"status": BEFORE.status + 1}, Likeness.PERHAPS),
+        ({"changed": BEFORE.changed + 1000}, {}, Likeness.PERHAPS),
+        ({"status": BEFORE.changed + 1000}, {}, Likeness.PERHAPS),
+        ({"changed": (AT + 99) * SECOND}, {}, Likeness.PERHAPS),
+    ],
+)
+def test_a_file_is_the_same_only_when_nothing_says_otherwise(
+    before: dict[str, int], now: dict[str, int], likeness: Likeness
+) -> None:
+    first = structs.replace(BEFORE, **before)
+    assert compare(first, structs.replace(first, **now), AT) is likeness
+
+
+def test_two_edits_within_a_tick_are_not_taken_for_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one")
+    source = FileSource(path)
+    path.write_bytes(b"two")
+    os.utime(path, ns=(0, source.fingerprint.changed))
+    assert compare(source.fingerprint, FileSource(path).fingerprint, time.time()) is Likeness.PERHAPS
+    settled = source.fingerprint.status / 1e9 + 5
+    assert compare(source.fingerprint, source.fingerprint, settled) is Likeness.SAME
+    assert compare(source.fingerprint, source.fingerprint, settled - 4) is Likeness.PERHAPS
 
 
 def test_a_file_of_a_gibibyte_takes_no_memory_to_speak_of(tmp_path: Path) -> None:

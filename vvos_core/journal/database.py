@@ -126,13 +126,16 @@ class Database:
         )
         try:
             connection.text_factory = lambda text: text.decode("utf-8", "replace")
-            for pragma in ("journal_mode = WAL", "secure_delete = ON", "fullfsync = ON", "synchronous = FULL"):
+            [(mode,)] = connection.execute("PRAGMA journal_mode = WAL")
+            if mode != "wal":  # it was, when it was made
+                raise ValueError("its head says that it has no log")
+            for pragma in ("secure_delete = ON", "fullfsync = ON", "synchronous = FULL"):
                 connection.execute(f"PRAGMA {pragma}").fetchall()
             if [found for (found,) in connection.execute("SELECT sql FROM sqlite_master ORDER BY rootpage")] != [
                 *tables.SCHEMA
             ]:
                 raise ValueError("its tables are not those of a journal")
-            [found, *_] = connection.execute("PRAGMA quick_check(1)").fetchone()
+            [found, *_] = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise ValueError(str(found))
         except BaseException:
@@ -161,21 +164,27 @@ class Database:
 
     def _mend(self, error: Exception) -> None:
         """Replace a damaged journal by what can be read of it; raise ``error`` when it is something else."""
-        # Exactly these: OperationalError and the like tell of the system, and of mistakes of ours.
-        if not isinstance(error, ValueError) and type(error) not in (
-            sqlite3.DatabaseError,
-            sqlite3.DataError,
-            sqlite3.IntegrityError,
-            sqlite3.InternalError,
-        ):
+        if not _is_damage(error) and not self._blames_head(error):
             raise error
         if self._path is None or not os.path.lexists(self._path):  # another process has done it meanwhile
             self._open()
             return
         self._disconnect()
+        why = " ".join(str(error).split())
         path, said = make_new(self._folder, self._path)
-        log.warning("%s: the journal %s was damaged (%s): %s", JournalError.code, self._path, error, said)
+        log.warning("%s: the journal %s was damaged (%s): %s", JournalError.code, self._path, why, said)
         self._connect(path)
+
+    def _blames_head(self, error: Exception) -> bool:
+        """Whether it is a head that was damaged, and not the system, that keeps the file from being read or written."""
+        read_only = "readonly" in str(error) and self._path is not None and os.access(self._path, os.W_OK)
+        return read_only or "unsupported file format" in str(error)
+
+
+def _is_damage(error: Exception) -> bool:
+    # Exactly these: OperationalError tells of the system, ProgrammingError and the like of mistakes of ours.
+    kinds = (sqlite3.DatabaseError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InternalError)
+    return isinstance(error, ValueError) or type(error) in kinds
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def rows(file: BinaryIO, usable: int) -> Iterator[tuple[Any, ...]]:
 
     ``usable`` is how many bytes of a page SQLite uses: the others belong to extensions.
     """
-    count = file.seek(0, 2) // SIZE
+    count = -(-file.seek(0, 2) // SIZE)  # the last one may lack its end
     for number in range(2, count + 1):  # the first page holds the schema
         page = _page(file, number)
         kind = page[0]

@@ -14,7 +14,7 @@ from ..fingerprint import Fingerprint
 from ..model import Grant, Receipt
 
 _T = TypeVar("_T")
-_HALF = 1 << 63
+_BITS = (1 << 64) - 1
 
 UploadRow = tuple[int, str, float, float, bytes, int]
 """A row of the table ``uploads``."""
@@ -66,7 +66,8 @@ def row_id(id: str) -> int:
     """The 64 bits of ``id`` as SQLite's signed row number. Raises ``ValueError`` when it is no id."""
     if len(id) != 16 or not set(id) <= set("0123456789abcdef"):
         raise ValueError(f"{id!r} is not an id of 16 hex characters")
-    return int(id, 16) - _HALF
+    number = int(id, 16)
+    return number - (number >> 63 << 64)
 
 
 def upload_row(record: Record) -> UploadRow:
@@ -87,7 +88,7 @@ def read_upload(row: tuple[Any, ...]) -> Record:
     head = (number, state, _float(begun), _float(changed))
     if not isinstance(form, bytes) or _sum(*head, form) != said_sum:
         raise ValueError("an upload's row was damaged")
-    said = {"id": f"{number + _HALF:016x}", "state": state, "begun_at": head[2], "changed_at": head[3]}
+    said = {"id": f"{number & _BITS:016x}", "state": state, "begun_at": head[2], "changed_at": head[3]}
     return _read({**json.loads(form), **said}, Record)
 
 

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from ..errors import JournalError
 from . import tables
 from .folder import NEW, create, following, remove, set_aside, sync
 from .pages import SIZE, rows
@@ -33,7 +34,11 @@ def make_new(folder: Path, damaged: Path | None = None) -> tuple[Path, str]:
         database.execute(f"PRAGMA user_version = {tables.VERSION}")
         database.execute("COMMIT")
         said = _fill(database, first.read(SIZE), folder, damaged) if damaged else ""
-        database.execute("PRAGMA journal_mode = WAL")
+        [(mode,)] = database.execute("PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise JournalError(
+                f"The file system of {folder} cannot hold a write-ahead log; set VVOS_STATE to a local folder."
+            )
     name = following(folder)
     new.rename(name)
     if damaged:
