@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Secret as Secret,
         Stored as Stored,
         TokenRequest as TokenRequest,
+        Unfinished as Unfinished,
     )
     from .plan import plan_chunks as plan_chunks
     from .profile import ApiSettings as ApiSettings, Config as Config, Profile as Profile
@@ -106,7 +107,7 @@ _FACE = {
     ),
     "model": (
         "GIB MIB Ask Call Checksum Chunk ExistsRequest Finished Found Grant Hasher Notified NotifyRequest Plan "
-        "Receipt Rules Secret Stored TokenRequest "
+        "Receipt Rules Secret Stored TokenRequest Unfinished "
     ),
     "keys": "check_key",
     "plan": "plan_chunks",

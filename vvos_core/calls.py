@@ -23,6 +23,7 @@ from .model import (
     Rules,
     Stored,
     TokenRequest,
+    Unfinished,
 )
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,11 @@ class Calls:
     def abort(self, grant: Grant) -> None:
         """Forget an unfinished upload, where the provider can."""
         self.store(grant.provider).abort(grant)
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The unfinished uploads of one server key; none where the provider cannot tell."""
+        answers = _ask(self.name, "unfinished", self._manager.hook.unfinished, key=key)
+        return [_of_type(self.name, "unfinished", item, Unfinished) for answer in answers for item in answer]
 
 
 def _ask(name: str, hook: str, caller: Any, **arguments: object) -> Any:

@@ -1,4 +1,4 @@
-"""The contract: five hooks that a provider answers, and one that it may. Everything else is built on these.
+"""The contract: five hooks that a provider answers, and two that it may. Everything else is built on these.
 
 ``hookspec`` and ``hookimpl`` are pluggy's markers; a plugin decorates its methods with ``hookimpl``.
 A batch hook answers one value for each item, in order: the answer, or the ``VVOSError`` of that item. It raises only
@@ -25,6 +25,7 @@ from .model import (
     Rules,
     Stored,
     TokenRequest,
+    Unfinished,
 )
 
 PROJECT = "vvos"
@@ -84,6 +85,13 @@ class Spec:
         """Optional. Forget an unfinished multipart upload and its parts; harmless when it is gone already.
 
         On the side that grants it works with the profile's keys, from key and upload id alone.
+        """
+
+    @hookspec
+    def unfinished(self, key: str) -> Sequence[Unfinished]:  # type: ignore[empty-body]  # as above
+        """Optional. List the unfinished multipart uploads of one server key, with the profile's keys.
+
+        By it the broker finds what was begun in its name when it was killed before it could note the upload's id.
         """
 
 

@@ -85,8 +85,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: float = 0.0
     """Seconds since 1970, UTC."""
     lifetime: float = 0.0
-    """Seconds from when it was answered until it expires; 0 when unknown. The holder's clock may be wrong, so it counts
-    from its own."""
+    """Seconds from when it was answered until it expires; 0: unknown. The holder's clock may be wrong: it counts from
+    its own now."""
     multipart: bool = False
     part_size: int = 0
     """Bytes of every part but the last; 0 when the object is put in one piece."""
@@ -200,6 +200,14 @@ class Notified(Struct, frozen=True, kw_only=True):
 
     key: str
     url: str
+
+
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """A multipart upload that was begun under a key, and is neither completed nor aborted."""
+
+    upload_id: str
+    begun_at: float
+    """Seconds since 1970, UTC, by the service's clock."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

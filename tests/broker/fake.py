@@ -26,6 +26,7 @@ from vvos_core.model import (
     Rules,
     Secret,
     TokenRequest,
+    Unfinished,
 )
 from vvos_core.profile import BrokerSettings
 
@@ -57,6 +58,7 @@ class FakeCalls:
         self.requests: list[Any] = []
         self.aborted: list[str] = []
         self.told: list[str] = []
+        self.begun: dict[str, list[Unfinished]] = {}
         self.down = False
         self.refuses: dict[str, VVOSError] = {}
         self.before: Callable[[str], None] = lambda name: None
@@ -125,7 +127,9 @@ class FakeCalls:
         answers: list[Notified | VVOSError] = []
         for done in request.objects:
             stored = self.objects.get(done.grant.key)
-            if stored is None:
+            if done.grant.key in self.refuses:
+                answers.append(self.refuses[done.grant.key])
+            elif stored is None:
                 answers.append(NotFound(f"{done.grant.key} is not there.", key=done.grant.key))
             elif stored[0] != done.size or (done.checksum and stored[1] != done.checksum):
                 answers.append(Mismatch(f"{done.grant.key} is another object.", key=done.grant.key))
@@ -140,6 +144,10 @@ class FakeCalls:
     def abort(self, grant: Grant) -> None:
         with self._lock:
             self.aborted.append(grant.upload_id)
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        self._enter("unfinished", key)
+        return self.begun.get(key, [])
 
 
 class Bench:

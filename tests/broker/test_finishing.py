@@ -119,6 +119,50 @@ def test_a_renewed_token_is_of_the_same_upload(bench: Bench, token: str) -> None
     assert len(bench.fake.told) == 2
 
 
+def test_nothing_can_be_put_with_the_renewal_of_what_is_finished(bench: Bench, token: str) -> None:
+    upload(bench)
+    finish(bench, token, "相册/a.jpg")
+    bench.fake.asked.clear()
+    bench.fake.requests.clear()
+    answer = bench.gettoken(*KEYS, accessToken=token, files={})
+    assert answer["keys"] == dict(zip(KEYS, KEYS, strict=True))
+    assert "data" not in answer["grants"]["相册/a.jpg"]
+    assert "data" in answer["grants"]["b.bin"]
+    (asked,) = bench.fake.requests
+    assert [ask.key for ask in asked.files] == ["b.bin"]
+    twice = bench.gettoken("相册/a.jpg", accessToken=answer["accessToken"], files={})
+    assert "data" not in twice["grants"]["相册/a.jpg"]
+
+
+def test_what_was_answered_stays_when_the_object_is_replaced(bench: Bench, token: str) -> None:
+    upload(bench)
+    first = finish(bench, token)
+    bench.fake.objects["相册/a.jpg"] = (6, "md5:ZZZZ")
+    assert finish(bench, token).body == first.body
+    told = {"相册/a.jpg": {"size": 5, "checksum": "md5:AAAA"}}
+    assert finish(bench, token, "相册/a.jpg", files=told).code == "SUCCESS"
+    assert finish(bench, token, "相册/a.jpg", files={"相册/a.jpg": {"size": 6}}).code == "CHECKSUM_MISMATCH"
+
+
+def test_every_reason_is_in_failed_and_the_rest_is_done(bench: Bench) -> None:
+    keys = ("好", "gone", "short", "changed", "lied", "down")
+    files = {key: {"size": 5, "checksum": "md5:AAAA"} for key in keys}
+    token = bench.gettoken(*keys, files=files)["accessToken"]
+    bench.fake.objects = {key: (5, "md5:AAAA") for key in keys if key != "gone"}
+    bench.fake.objects |= {"short": (4, "md5:AAAA"), "changed": (5, "md5:BBBB")}
+    bench.fake.refuses["down"] = ServiceFailed("fake failed.")
+    answer = finish(bench, token, *keys, files={"lied": {"checksum": "md5:CCCC"}})
+    assert [item["key"] for item in answer["objects"]] == ["好"]
+    assert answer.codes == {
+        "gone": "NOT_FOUND",
+        "short": "CHECKSUM_MISMATCH",
+        "changed": "CHECKSUM_MISMATCH",
+        "lied": "CHECKSUM_MISMATCH",
+        "down": "SERVICE_FAILED",
+    }
+    assert bench.fake.told == ["好"]
+
+
 def test_another_upload_to_the_same_key_is_told_again(bench: Bench, token: str) -> None:
     upload(bench)
     finish(bench, token)

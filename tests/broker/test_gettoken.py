@@ -62,7 +62,7 @@ def test_answers_the_published_fields_and_the_added_ones(bench: Bench) -> None:
     assert answer.status == 200
     assert answer["keys"] == {"相册/a.jpg": "相册/a.jpg", "b.bin": "b.bin"}
     assert (answer["success"], answer["code"], answer["provider"]) == (True, "SUCCESS", "fake")
-    assert answer["expiresAt"] == NOW + 3600
+    assert (answer["expiresAt"], answer["expiresIn"]) == (NOW + 3600, 3600)
     assert "failed" not in answer.body
     assert answer["grants"]["b.bin"] == {
         "provider": "fake",
@@ -100,7 +100,7 @@ def test_the_same_request_gets_the_same_answer(make_bench: MakeBench) -> None:
     first = bench.gettoken("a.jpg", "b.bin", size=3 * MIB)
     bench.clock.now += 600
     again = bench.gettoken("b.bin", "a.jpg", size=3 * MIB, album=4)
-    assert again.body == first.body
+    assert again.body == {**first.body, "expiresIn": 3000}
     assert bench.fake.requests[1].issued_at == NOW
     assert all(ask.renew is not None for ask in bench.fake.requests[1].files)
     assert make_bench(naming="random").gettoken("a.jpg", "b.bin", size=3 * MIB).body["keys"] == first["keys"]

@@ -38,7 +38,10 @@ def leaves() -> Iterator[tuple[str, click.Command]]:
         if not isinstance(command, click.Group) or command.invoke_without_command:
             yield name, command
         if isinstance(command, click.Group):
-            yield from ((f"{name} {below}", each) for below, each in command.commands.items())
+            for below in command.list_commands(context):
+                each = command.get_command(context, below)
+                assert each is not None
+                yield f"{name} {below}", each
 
 
 @pytest.mark.parametrize(("name", "command"), list(leaves()), ids=lambda value: value if isinstance(value, str) else "")

@@ -427,6 +427,34 @@ def test_a_grant_for_another_file_is_refused_before_a_byte_is_sent(
     assert not cloud.counts
 
 
+@pytest.mark.parametrize(
+    ("said", "lifetime"),
+    [
+        ({"expiresIn": 60}, 60),
+        ({"expiresIn": 59.5, "expiresAt": 1060}, 19.5),  # the grant ends 40 seconds before the accessToken
+        ({"expiresIn": 30, "expiresAt": 1060}, 0),
+        ({"expiresIn": 60, "expiresAt": 1000}, 60),
+        ({}, 0),
+        ({"expiresIn": 0}, 0),
+        ({"expiresIn": -5}, 0),
+        ({"expiresIn": 10**400}, 0),
+        ({"expiresIn": True}, 0),
+        ({"expiresIn": "60"}, 0),
+        ({"expiresIn": None}, 0),
+        ({"expiresIn": 60, "expiresAt": "tomorrow"}, 0),
+    ],
+)
+def test_a_grant_lasts_as_long_as_the_broker_says(broker: Broker, said: dict[str, Any], lifetime: float) -> None:
+    broker.answers["gettoken"] = lambda request, count: as_json(
+        {**GOOD_TOKEN, "grants": {"k": {**GRANT, "expiresAt": 1020}}, **said}
+    )
+    ask = Ask(client_key="文件.txt", key="文件.txt", size=5)
+    request = TokenRequest(files=(ask,), request_token="e30.x.y", issued_at=1.0, expires_at=2.0, cover=False)
+    (grant,) = remote(broker.settings()).token(request)
+    assert isinstance(grant, Grant)
+    assert grant.lifetime == lifetime
+
+
 @pytest.mark.parametrize("key", ["../k", "a//b", "/k", "", "a\nb", "x" * 200])
 def test_a_server_key_that_no_provider_may_be_given_is_refused(
     key: str, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch

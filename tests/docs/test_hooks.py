@@ -31,6 +31,7 @@ VALUES = [
     model.NotifyRequest,
     model.Notified,
     model.Rules,
+    model.Unfinished,
 ]
 
 

@@ -6,6 +6,8 @@
     seal        the accessToken: the whole permission, encrypted
     schema      the tables
     ledger      what was granted and what was notified, once
+    leftovers   what may be left behind at the providers
+    sweeping    aborts it
     checks      what every call refuses before anybody is asked
     profiles    the profiles that are served
     service     request → response, for all calls

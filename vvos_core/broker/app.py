@@ -21,7 +21,6 @@ from starlette.routing import Route
 
 from ..errors import BadInput, NotFound, TooLarge, VVOSError
 from ..loader import load
-from ..model import Secret
 from . import openapi
 from .hooks import CallName
 from .ledger import Ledger
@@ -53,11 +52,10 @@ def create_app(config: Config, *, business: object | None = None, clock: Callabl
     settings = config.broker
     if business is None and settings.business:
         business = find(settings.business)
-    database = settings.database.reveal() if isinstance(settings.database, Secret) else settings.database
     broker = Broker(
         settings,
         lambda name: load(config.profile(name)),
-        open_ledger=lambda: Ledger(database, connections=THREADS),
+        open_ledger=lambda: Ledger(settings.database_url, connections=THREADS),
         default_profile=config.profile(settings.profile or None).name,
         business=business,
         clock=clock,
@@ -84,8 +82,10 @@ def application(broker: Broker) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # A mounted application gets no lifespan: nothing depends on this but an early return of connections.
-        yield
+        # A mounted application gets no lifespan: it does not sweep (``vvos broker sweep`` does), and returns its
+        # connections late.
+        with broker.sweeping.every(broker.settings.sweep_every):
+            yield
         await anyio.to_thread.run_sync(broker.close)
 
     app = Starlette(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +13,11 @@ from msgspec import UNSET
 from .. import request_token
 from ..calls import Calls
 from ..errors import (
+    BadInput,
+    ConfigError,
     ContractBroken,
     Denied,
+    NotFound,
     RequestReused,
     TokenExpired,
     TooLarge,
@@ -24,6 +28,7 @@ from . import checks
 from .asking import Asked, Placing, again, renewed
 from .hooks import Access, BusinessCall
 from .ledger import Ledger, Recorded
+from .leftovers import Leftovers, Place
 from .logs import log, shown
 from .messages import Failed, GetToken, Granted, GrantOut, encode, outcome
 from .policies import Business
@@ -33,6 +38,8 @@ from .seal import Opened, Permission, Seal
 if TYPE_CHECKING:
     from ..profile import BrokerSettings
 
+_NOTHING_BEGUN = (BadInput, Denied, ConfigError)
+"""After these answers no upload was begun. After others one may have been: the answer may have got lost."""
 _failed_of = msgspec.json.Decoder(list[Failed]).decode
 
 
@@ -49,13 +56,22 @@ class Granting:
     """What gettoken does, with the parts of one broker."""
 
     def __init__(
-        self, settings: BrokerSettings, business: Business, profiles: Profiles, seal: Seal, ledger: Ledger
+        self,
+        settings: BrokerSettings,
+        business: Business,
+        profiles: Profiles,
+        seal: Seal,
+        ledger: Ledger,
+        leftovers: Leftovers,
+        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._placing = Placing(settings, business, profiles)
         self._profiles = profiles
         self._seal = seal
         self._ledger = ledger
+        self._leftovers = leftovers
+        self._clock = clock
 
     def check(self, message: GetToken) -> str:
         """The request id of a well-formed message; raises ``BadInput`` and its kinds for any other."""
@@ -78,8 +94,17 @@ class Granting:
         expires_at = issued_at + self._settings.ttl
         placed = self._placing.place(message, call, access)
         asks = [ask for ask in placed if not isinstance(ask, VVOSError)]
-        answers = iter(self._ask(asks, message, call, issued_at, expires_at))
-        results = [ask if isinstance(ask, VVOSError) else next(answers) for ask in placed]
+        notes = self._leftovers.begin(secrets.token_hex(16), self._multipart(asks), call.now)
+        answers = self._ask(asks, message, call, issued_at, expires_at)
+        self._leftovers.forget(
+            [
+                notes.pop((profile, ask.key))
+                for (profile, ask), answer in zip(asks, answers, strict=True)
+                if isinstance(answer, _NOTHING_BEGUN) and (profile, ask.key) in notes
+            ]
+        )
+        answered = iter(answers)
+        results = [ask if isinstance(ask, VVOSError) else next(answered) for ask in placed]
         grants = [grant for grant in results if isinstance(grant, Grant)]
         failed = _failures(message.keys, results)
         if not grants:
@@ -105,21 +130,39 @@ class Granting:
                 issued_at=issued_at,
                 expires_at=expires_at,
                 grants=grants,
+                begun=[notes[place] for grant in grants if (place := (grant.profile, grant.key)) in notes],
             )
         except BaseException:
-            self._abort(grants)
+            self._abort(grants, notes)
             raise
         if won is not None:
-            self._abort(grants)
+            self._abort(grants, notes)
             return self._again(won, asked, message, call)
-        return _answer(token, expires_at, grants, failed)
+        return self._answer(token, expires_at, grants, failed)
+
+    def _multipart(self, asks: Sequence[Asked]) -> list[Place]:
+        """Where the providers will begin uploads, by their rules."""
+        return [(profile, ask.key) for profile, ask in asks if ask.size > self._profiles.calls(profile).rules.threshold]
 
     def renew(self, message: GetToken, opened: Opened, call: BusinessCall) -> Granted:
         """New expiry for what ``opened`` permits, or for a part of it. Raises ``Denied`` for anything wider."""
         issued_at = float(int(call.now))
         expires_at = issued_at + self._settings.ttl
         asks = [renewed(key, message, opened) for key in message.keys]
-        results = self._ask(asks, message, call, issued_at, expires_at)
+        olds = [ask.renew for _, ask in asks if ask.renew is not None]
+        finished = self._ledger.notified(opened.who, opened.request_id, olds)
+        wanted = [each for each in asks if each[1].key not in finished]
+        answers = iter(self._ask(wanted, message, call, issued_at, expires_at))
+        # Of what is finished a grant that nothing can be put with: the answer of notifier may have got lost.
+        results = [
+            msgspec.structs.replace(ask.renew, expires_at=expires_at)
+            if ask.renew is not None and ask.key in finished
+            else next(answers)
+            for _, ask in asks
+        ]
+        unfinished = [grant for grant in results if isinstance(grant, Grant) and grant.key not in finished]
+        lost = self._ledger.renew(opened.who, opened.request_id, unfinished)
+        results = [_lost(item.key) if isinstance(item, Grant) and item.key in lost else item for item in results]
         grants = [grant for grant in results if isinstance(grant, Grant)]
         failed = _failures(message.keys, results)
         if not grants:
@@ -135,8 +178,7 @@ class Granting:
             )
         )
         self._fits(token, grants)
-        self._ledger.renew(opened.who, opened.request_id, grants)
-        return _answer(token, expires_at, grants, failed)
+        return self._answer(token, expires_at, grants, failed)
 
     def _again(self, before: Recorded, asked: bytes, message: GetToken, call: BusinessCall) -> Granted:
         """The answer that this request got before: the same token and keys, signed for the same time."""
@@ -158,7 +200,7 @@ class Granting:
         failed = [*_failed_of(before.failed), *_failures([ask.client_key for _, ask in asks], results)]
         if not grants:
             raise Refused(_first(results), failed)
-        return _answer(before.access_token, opened.expires_at, grants, failed)
+        return self._answer(before.access_token, opened.expires_at, grants, failed)
 
     def _ask(
         self, asks: Sequence[Asked], message: GetToken, call: BusinessCall, issued_at: float, expires_at: float
@@ -192,14 +234,42 @@ class Granting:
                 "`keys`: the accessToken for so many long keys would not fit into a call; send fewer at a time."
             )
 
-    def _abort(self, grants: Sequence[Grant]) -> None:
-        """Forget multipart uploads that were begun for nobody. What fails is left to the expiry, and logged."""
+    def _abort(self, grants: Sequence[Grant], notes: Mapping[Place, bytes]) -> None:
+        """Forget multipart uploads that were begun for nobody. What fails is left to the sweep, and logged."""
+        done = []
         for grant in grants:
-            if grant.upload_id:
-                try:
+            place = (grant.profile, grant.key)
+            try:
+                if grant.upload_id:
                     self._profiles.calls(grant.profile).abort(grant)
-                except Exception:  # noqa: BLE001  # the provider's, whatever it is: the call goes on
-                    log.exception("abort failed", profile=grant.profile, key=grant.key)
+                if place in notes:
+                    done.append(notes[place])
+            except Exception:  # noqa: BLE001  # the provider's, whatever it is: the call goes on
+                log.exception("abort failed", profile=grant.profile, key=grant.key)
+        try:
+            self._leftovers.forget(done)
+        except VVOSError as error:
+            log.warning("left to the sweep", code=error.code, message=error.message)
+
+    def _answer(self, token: str, expires_at: float, grants: Sequence[Grant], failed: list[Failed]) -> Granted:
+        success, code = outcome(len(grants), failed)
+        return Granted(
+            success=success,
+            code=code,
+            access_token=token,
+            keys={grant.client_key: grant.key for grant in grants},
+            provider=grants[0].provider,
+            expires_at=expires_at,
+            expires_in=max(0.0, expires_at - self._clock()),
+            grants={grant.key: GrantOut.of(grant) for grant in grants},
+            failed=failed or UNSET,
+        )
+
+
+def _lost(key: str) -> NotFound:
+    return NotFound(
+        f"{checks.short(key)}: its unfinished upload had expired and was given up; begin a new upload.", key=key
+    )
 
 
 def _checked(profile: str, ask: Ask, grant: Grant) -> Grant | VVOSError:
@@ -232,17 +302,3 @@ def _failures(keys: Sequence[str], results: Sequence[Any]) -> list[Failed]:
 
 def _first(results: Sequence[Any]) -> VVOSError:
     return next(found for found in results if isinstance(found, VVOSError))
-
-
-def _answer(token: str, expires_at: float, grants: Sequence[Grant], failed: list[Failed]) -> Granted:
-    success, code = outcome(len(grants), failed)
-    return Granted(
-        success=success,
-        code=code,
-        access_token=token,
-        keys={grant.client_key: grant.key for grant in grants},
-        provider=grants[0].provider,
-        expires_at=expires_at,
-        grants={grant.key: GrantOut.of(grant) for grant in grants},
-        failed=failed or UNSET,
-    )

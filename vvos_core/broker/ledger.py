@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Timeout
 
 from ..errors import Unavailable
 from ..model import Grant
-from .schema import GRANTS, NOTIFIED, UPLOADS, open_database
+from .schema import BEGUN, GRANTS, NOTIFIED, UPLOADS, open_database
 
 _AT_ONCE = 500  # keys in one IN: older SQLite takes 999 parameters
 
@@ -67,7 +67,7 @@ class Ledger:
     def granted(self, who: str, request_id: str) -> Recorded | None:
         """What this request was answered before, if it was."""
         with self._connect(writes=False) as connection:
-            return _recorded(connection, _digest(who, request_id))
+            return _recorded(connection, digest(who, request_id))
 
     def grant(
         self,
@@ -80,9 +80,14 @@ class Ledger:
         issued_at: float,
         expires_at: float,
         grants: Sequence[Grant],
+        begun: Sequence[bytes] = (),
     ) -> Recorded | None:
-        """Record the answer to a request. When another was first, nothing is recorded, and that one's is answered."""
-        request = _digest(who, request_id)
+        """Record the answer to a request. When another was first, nothing is recorded, and that one's is answered.
+
+        ``begun``: what ``Leftovers.begin`` noted of these uploads, which is now known better. Raises ``Unavailable``
+        when a sweeper has given them up meanwhile; then nothing is recorded.
+        """
+        request = digest(who, request_id)
         row = {
             "request": request,
             "who": who,
@@ -99,15 +104,29 @@ class Ledger:
                 return _recorded(connection, request)
             if uploads:
                 connection.execute(self._add_upload, uploads)
+            if begun and sum(connection.execute(_KNOWN, {"these": some}).rowcount for some in _some(begun)) < len(
+                begun
+            ):
+                raise Unavailable("the broker took too long to begin these uploads, and gave them up; try again.")
         return None
 
-    def renew(self, who: str, request_id: str, grants: Sequence[Grant]) -> None:
-        """Record the new expiry of uploads, so that nobody takes them for abandoned."""
-        uploads = _uploads(who, request_id, grants)
-        if not uploads:
-            return
+    def renew(self, who: str, request_id: str, grants: Sequence[Grant]) -> set[str]:
+        """Record the new expiry of uploads, so that nobody takes them for abandoned.
+
+        Answers the server keys of those that somebody did: they are being aborted, or are gone.
+        """
+        keys = {_upload(who, request_id, grant): grant.key for grant in grants if grant.upload_id}
+        by_expiry: dict[float, list[bytes]] = {}
+        for row in _uploads(who, request_id, grants):
+            by_expiry.setdefault(row["expires_at"], []).append(row["upload"])
+        if not keys:
+            return set()
+        kept: set[bytes] = set()
         with self._connect(writes=True) as connection:
-            connection.execute(_RENEW, [{"this": row["upload"], "until": row["expires_at"]} for row in uploads])
+            for until, uploads in by_expiry.items():
+                for some in _some(uploads):
+                    kept.update(map(bytes, connection.scalars(_RENEW, {"these": some, "until": until})))
+        return {key for upload, key in keys.items() if upload not in kept}
 
     def notified(self, who: str, request_id: str, grants: Sequence[Grant]) -> dict[str, str]:
         """The url of each server key among ``grants`` that was notified before."""
@@ -139,13 +158,17 @@ class Ledger:
             return {}, set()
         with self._connect(writes=True) as connection:
             added = set(connection.scalars(self._add_notified, rows))
-            finished = [{"this": upload} for upload in added if uploads[upload].grant.upload_id]
+            finished = [{"this": upload} for upload in sorted(added) if uploads[upload].grant.upload_id]
             if finished:
                 connection.execute(_FINISH, finished)
             late = {upload: entry.grant.key for upload, entry in uploads.items() if upload not in added}
             urls = _urls(connection, late)
         new = {uploads[upload].grant.key: uploads[upload].url for upload in added}
         return {**urls, **new}, set(new)
+
+    def connect(self, *, writes: bool) -> AbstractContextManager[Connection]:
+        """A transaction on the same database, for what is kept beside the ledger. Raises ``Unavailable``."""
+        return self._connect(writes=writes)
 
     @contextmanager
     def _connect(self, *, writes: bool) -> Iterator[Connection]:
@@ -160,8 +183,15 @@ class Ledger:
             raise
 
 
-_RENEW = update(UPLOADS).where(UPLOADS.c.upload == bindparam("this")).values(expires_at=bindparam("until"))
-_FINISH = delete(UPLOADS).where(UPLOADS.c.upload == bindparam("this"))
+_RENEW = (
+    update(UPLOADS)
+    .where(UPLOADS.c.upload.in_(bindparam("these", expanding=True)), UPLOADS.c.claimed_at.is_(None))
+    .values(expires_at=bindparam("until"))
+    .returning(UPLOADS.c.upload)
+)
+# Not deleted: an object that was there already is notified without the upload that was begun for it ever completing.
+_FINISH = update(UPLOADS).where(UPLOADS.c.upload == bindparam("this")).values(expires_at=0.0, claimed_at=0.0)
+_KNOWN = delete(BEGUN).where(BEGUN.c.begun.in_(bindparam("these", expanding=True)), BEGUN.c.claimed_at.is_(None))
 _FIND_GRANT = select(GRANTS.c.asked, GRANTS.c.access_token, GRANTS.c.failed).where(
     GRANTS.c.request == bindparam("this")
 )
@@ -177,12 +207,15 @@ def _recorded(connection: Connection, request: bytes) -> Recorded | None:
 
 def _urls(connection: Connection, uploads: Mapping[bytes, str]) -> dict[str, str]:
     found = {}
-    every = list(uploads)
-    for start in range(0, len(every), _AT_ONCE):
-        these = every[start : start + _AT_ONCE]
+    for these in _some(list(uploads)):
         for row in connection.execute(_FIND_NOTIFIED, {"these": these}):
             found[uploads[bytes(row.upload)]] = row.url
     return found
+
+
+def _some(every: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """All of them, no more at a time than one statement takes."""
+    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
 
 
 def _uploads(who: str, request_id: str, grants: Sequence[Grant]) -> list[dict[str, Any]]:
@@ -201,9 +234,10 @@ def _uploads(who: str, request_id: str, grants: Sequence[Grant]) -> list[dict[st
 
 
 def _upload(who: str, request_id: str, grant: Grant) -> bytes:
-    return _digest(who, request_id, grant.profile, grant.key)
+    return digest(who, request_id, grant.profile, grant.key)
 
 
-def _digest(*names: str) -> bytes:
+def digest(*names: str) -> bytes:
+    """One short name for several."""
     # None of the names can hold the separator.
     return hashlib.sha256("\0".join(names).encode()).digest()

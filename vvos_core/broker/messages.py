@@ -112,6 +112,7 @@ class Granted(Struct, frozen=True, kw_only=True, rename="camel"):
     keys: dict[str, str]
     provider: str
     expires_at: float
+    expires_in: Annotated[float, Meta(ge=0, description="seconds from this answer until the accessToken expires")]
     grants: dict[str, GrantOut]
     failed: list[Failed] | UnsetType = UNSET
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -30,7 +31,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from ..errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 15
 """How long a statement waits for another's transaction, or for a connection, before the call fails."""
 
@@ -56,6 +57,13 @@ GRANTS = Table(
     Column("issued_at", Float(53), nullable=False),
     Column("expires_at", Float(53), nullable=False),
 )
+# Those that still hold a token, to be emptied when it can no longer be used.
+Index(
+    "vvos_grants_full",
+    GRANTS.c.expires_at,
+    sqlite_where=GRANTS.c.access_token != "",
+    postgresql_where=GRANTS.c.access_token != "",
+)
 
 UPLOADS = Table(
     "vvos_uploads",
@@ -65,9 +73,26 @@ UPLOADS = Table(
     Column("profile", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("upload_id", Text, nullable=False),
+    # 0 when it is finished: due at once.
     Column("expires_at", Float(53), nullable=False),
+    # When a sweeper took it, 0 when it is free again. Once it is not NULL nobody gets the upload back.
+    Column("claimed_at", Float(53)),
 )
 Index("vvos_uploads_expiry", UPLOADS.c.expires_at)
+
+BEGUN = Table(
+    "vvos_begun",
+    _metadata,
+    # SHA-256 of a gettoken's own id, profile and server key: there from before the provider is asked to begin an
+    # upload until its id is in UPLOADS. What is left of it tells where to look after a crash.
+    Column("begun", LargeBinary(32), primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("begun_at", Float(53), nullable=False),
+    # As above: once it is not NULL, that gettoken can no longer be answered.
+    Column("claimed_at", Float(53)),
+)
+Index("vvos_begun_at", BEGUN.c.begun_at)
 
 NOTIFIED = Table(
     "vvos_notified",
@@ -175,13 +200,28 @@ def _create(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Processes that start together take turns; the number is this schema's own.
         connection.execute(text("SELECT pg_advisory_xact_lock(8607118)"))
-    if inspect(connection).has_table(META.name):
-        found = connection.scalar(select(META.c.value).where(META.c.name == "schema"))
-        if found != str(VERSION):
-            raise ConfigError(
-                f"broker.database: it has schema {found}, and this release knows schema {VERSION}; "
-                "update VVOS, or name another database."
-            )
-    else:
+    if not inspect(connection).has_table(META.name):
         _metadata.create_all(connection)
         connection.execute(insert(META).values(name="schema", value=str(VERSION)))
+        return
+    found = connection.scalar(select(META.c.value).where(META.c.name == "schema"))
+    if found == "1":
+        _migrate(connection)
+    elif found != str(VERSION):
+        raise ConfigError(
+            f"broker.database: it has schema {found}, and this release knows schema {VERSION}; "
+            "update VVOS, or name another database."
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    """Version 1 to 2: tables and columns are added, and nothing that is there changes."""
+    columns = {column["name"] for column in inspect(connection).get_columns(UPLOADS.name)}
+    if UPLOADS.c.claimed_at.name not in columns:
+        kind = UPLOADS.c.claimed_at.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {UPLOADS.name} ADD COLUMN {UPLOADS.c.claimed_at.name} {kind}"))
+    _metadata.create_all(connection)
+    for table in (GRANTS, UPLOADS):
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+    connection.execute(update(META).where(META.c.name == "schema").values(value=str(VERSION)))

@@ -17,11 +17,13 @@ from .finishing import Finishing, Looking
 from .granting import Granting, Refused
 from .hooks import Access, BusinessCall, CallName
 from .ledger import Ledger
+from .leftovers import Leftovers
 from .logs import log, shown
 from .messages import Exists, Failed, GetToken, Health, Notifier, Refusal, encode, read
 from .policies import Business
 from .profiles import Profiles
 from .seal import Opened, Seal
+from .sweeping import Sweeping
 
 if TYPE_CHECKING:
     from ..profile import BrokerSettings
@@ -75,7 +77,9 @@ class Broker:
         profiles = Profiles(open_profile, settings.profile or default_profile)
         profiles.calls(profiles.default)  # a mistake in it shows now
         self._ledger = ledger = open_ledger()
-        self._granting = Granting(settings, self._business, profiles, self._seal, ledger)
+        leftovers = Leftovers(ledger)
+        self._granting = Granting(settings, self._business, profiles, self._seal, ledger, leftovers, clock)
+        self.sweeping = Sweeping(profiles, leftovers, settings.sweep_after, clock)
         self._looking = Looking(profiles)
         self._finishing = Finishing(profiles, ledger)
         self._calls: dict[CallName, Callable[[Request, dict[str, Any]], Any]] = {

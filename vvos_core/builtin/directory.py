@@ -34,6 +34,7 @@ from ..model import (
     Rules,
     Stored,
     TokenRequest,
+    Unfinished,
 )
 from .crc32 import Crc32
 from .folder import OWN, Folder
@@ -145,6 +146,10 @@ class Directory:
             folder = _named(grant)
             folder.verify(grant)
             folder.abort(grant)
+
+    @hookimpl
+    def unfinished(self, key: str) -> Sequence[Unfinished]:
+        return Folder(self._granting().root).unfinished(key)
 
     # ── what they share ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ service has to: it checks every grant and trusts no client. It needs POSIX (``op
 from __future__ import annotations
 
 import errno
+import hashlib
 import hmac
 import os
 import re
@@ -39,13 +40,14 @@ from ..errors import (
     TokenExpired,
     VVOSError,
 )
-from ..model import Chunk, Grant, Plan, Receipt
+from ..model import Chunk, Grant, Plan, Receipt, Unfinished
 from . import crc32
 
 OWN = ".vvos"
 """The folder below the root that is the service's own; no key may lead into it."""
 _BLOCK = 256 * 1024
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}")
+"""Random, and of which key."""
 _PART = re.compile(r"[1-9][0-9]*")
 
 _FAULTS: dict[int, tuple[type[VVOSError], str]] = {
@@ -88,9 +90,20 @@ class Folder:
 
     def begin(self, key: str) -> str:
         """Begin an upload in parts; answers its id."""
-        upload_id = secrets.token_hex(16)
+        upload_id = f"{secrets.token_hex(16)}-{_short(key)}"
         with _translated(key), self._inside(OWN, "uploads", upload_id, make=True):
             return upload_id
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The uploads of ``key`` that are neither completed nor aborted."""
+        found = []
+        with suppress(NotFound), _translated(key), self._inside(OWN, "uploads") as uploads:
+            for name in os.listdir(uploads):
+                if _ID.fullmatch(name) and name.endswith(_short(key)):
+                    with suppress(FileNotFoundError):
+                        begun_at = os.stat(name, dir_fd=uploads, follow_symlinks=False).st_mtime
+                        found.append(Unfinished(upload_id=name, begun_at=begun_at))
+        return found
 
     def put(self, grant: Grant, chunk: Chunk) -> str:
         """Store a chunk, a part or all of the object; answers the checksum of what was stored."""
@@ -213,6 +226,10 @@ class Folder:
             yield folder
         finally:
             os.close(folder)
+
+
+def _short(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _granted(grant: Grant, number: int) -> int:

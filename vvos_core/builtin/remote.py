@@ -32,6 +32,8 @@ PROTOCOL_FIELDS = frozenset({"requestToken", "accessToken", "keys", "files", "co
 """The protocol's own fields; a business parameter of such a name would overwrite one, and is refused."""
 LONGEST = 1000
 """The most characters of somebody else's message that are passed on."""
+_FAR = 1e12
+"""Seconds; a time beyond is none."""
 _OWN_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "host"})
 
 T = TypeVar("T")
@@ -63,6 +65,9 @@ class _Granted(Struct, rename="camel"):
 class _TokenAnswer(Struct, rename="camel"):
     access_token: str
     keys: dict[str, str]
+    # Of any type, and believed where they can be times: a backend may mean something else by them.
+    expires_at: Any = 0
+    expires_in: Any = 0
     grants: dict[str, _Granted] = field(default_factory=dict)
     failed: list[_Failed] = field(default_factory=list)
 
@@ -186,7 +191,7 @@ class Remote:
     def _grant(self, request: TokenRequest, ask: Ask, key: str, answer: _TokenAnswer) -> Grant | VVOSError:
         given = answer.grants.get(key)
         if given is None:
-            return self._plain_grant(request, ask, key, answer.access_token)
+            return self._plain_grant(request, ask, key, answer.access_token, _lifetime(answer))
         return Grant(
             provider=given.provider,
             key=key,
@@ -196,6 +201,7 @@ class Remote:
             cover=given.cover,
             keep_existing=given.keep_existing,
             expires_at=given.expires_at,
+            lifetime=_lifetime(answer, given.expires_at),
             multipart=given.multipart,
             part_size=given.part_size,
             upload_id=given.upload_id,
@@ -206,7 +212,9 @@ class Remote:
             data=given.data,
         )
 
-    def _plain_grant(self, request: TokenRequest, ask: Ask, key: str, access_token: str) -> Grant | VVOSError:
+    def _plain_grant(
+        self, request: TokenRequest, ask: Ask, key: str, access_token: str, lifetime: float
+    ) -> Grant | VVOSError:
         """The grant of a backend that speaks the published fields only: its accessToken is the upload token."""
         provider = self._api.provider
         if not provider:
@@ -230,6 +238,7 @@ class Remote:
             part_size=cut.part_size,
             metadata=ask.metadata,
             access_token=access_token,
+            lifetime=lifetime,
         )
 
     def _unanswered(self, call: str, url: str, key: str) -> VVOSError:
@@ -287,6 +296,18 @@ def _file(ask: Ask) -> dict[str, Any]:
     if ask.metadata:
         told["metadata"] = dict(ask.metadata)
     return told
+
+
+def _lifetime(answer: _TokenAnswer, expires_at: float = 0.0) -> float:
+    """Seconds that a grant lasts: ``expiresIn`` (RFC 6749, section 5.1), less what it ends before the accessToken."""
+    if not (_is_time(answer.expires_in) and _is_time(answer.expires_at)):
+        return 0.0
+    earlier = answer.expires_at - expires_at if expires_at and answer.expires_at else 0.0
+    return max(0.0, float(answer.expires_in - max(0.0, earlier)))
+
+
+def _is_time(said: object) -> bool:
+    return isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < _FAR
 
 
 def _by_token(items: Iterable[Item], grant_of: Callable[[Item], Grant]) -> Iterable[tuple[str, list[Item]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 
 import click
 
@@ -14,6 +15,7 @@ SUMMARIES = {
     "resume": "Go on with unfinished uploads.",
     "abort": "Give unfinished uploads up, also at the provider.",
     "serve": "Run the broker.",
+    "broker": "Look after a broker's database.",
     "demo": "Show the whole path at work on this machine, and check it.",
     "providers": "List the installed providers.",
     "config": "Work with the configuration.",
@@ -23,20 +25,27 @@ SUMMARIES = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called, and lists all without importing any."""
+    """A group that imports a command when it is called, and lists all without importing any.
+
+    ``summaries`` has its commands; the module of each is ``before`` and the command's name.
+    """
+
+    summaries: Mapping[str, str] = SUMMARIES
+    before = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUMMARIES)
+        return list(self.summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUMMARIES:
+        if cmd_name not in self.summaries:
             return None
-        command: click.Command = getattr(importlib.import_module(f".{cmd_name}", __package__), cmd_name)
+        module = importlib.import_module(f".{self.before}{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
+            formatter.write_dl(list(self.summaries.items()))
 
 
 @click.group(cls=LazyGroup, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})

@@ -136,8 +136,17 @@ class BrokerSettings(Struct, frozen=True, kw_only=True):
     """The largest file, in bytes."""
     max_key: Annotated[int, Meta(ge=1)] = 1024
     """The longest key, in bytes of UTF-8."""
+    sweep_every: Annotated[float, Meta(ge=0)] = 600.0
+    """Seconds between two sweeps of ``vvos serve``; 0 for none."""
+    sweep_after: Annotated[float, Meta(ge=0)] = 7.0 * DAY
+    """Seconds after its expiry at which an unfinished upload is aborted; a token can be renewed for seven days."""
     cors_origins: tuple[Annotated[str, Must(_origin)], ...] = ()
     """The origins whose pages may call the broker from a browser."""
+
+    @property
+    def database_url(self) -> str:
+        """The database's address as it is; never to be shown."""
+        return self.database.reveal() if isinstance(self.database, Secret) else self.database
 
 
 def inline_headers(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from vvos_core import (
     Notified,
     NotifyRequest,
     TokenRequest,
+    Unfinished,
     VVOSError,
     check_object,
     new_grant,
@@ -93,6 +94,10 @@ class Granter:
         """Forget an unfinished multipart upload, with the profile's keys: also after the grant expired."""
         if grant.upload_id:
             self._service.abort(grant)
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The unfinished uploads of ``key``; see ``vvos_core.hooks``."""
+        return self._service.unfinished(key)
 
     def _replace(self, answers: list[Grant | VVOSError], which: list[int], do: Callable[[Grant], Grant]) -> None:
         """Put in the place of some grants what ``do`` makes of them, several at once."""

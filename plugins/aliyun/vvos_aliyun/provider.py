@@ -19,6 +19,7 @@ from vvos_core import (
     Rules,
     Stored,
     TokenRequest,
+    Unfinished,
     VVOSError,
     hookimpl,
 )
@@ -73,6 +74,10 @@ class Aliyun:
             self._granter.abort(grant)
         else:
             self._putter.abort(grant)
+
+    @hookimpl
+    def unfinished(self, key: str) -> Sequence[Unfinished]:
+        return self._granting().unfinished(key)
 
     def _granting(self) -> Granter:
         if self._granter is None:

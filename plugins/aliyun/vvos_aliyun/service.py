@@ -22,6 +22,7 @@ from vvos_core import (
     Receipt,
     TokenExpired,
     Unavailable,
+    Unfinished,
     VVOSError,
 )
 
@@ -123,6 +124,25 @@ class Service:
             self._call("abort_multipart_upload", f"aborting {grant.key!r}", grant.key, upload_id=grant.upload_id)
         except NotFound:
             return
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The unfinished uploads of ``key``."""
+        found: list[Unfinished] = []
+        marker = ("", "")
+        while True:
+            answer = self._call(
+                "list_multipart_uploads",
+                f"listing the uploads of {key!r}",
+                key,  # as the prefix
+                key_marker=marker[0],
+                upload_id_marker=marker[1],
+            )
+            # By key, and a key comes before those that it begins.
+            mine = [item for item in answer.upload_list if item.key == key]
+            found += [Unfinished(upload_id=item.upload_id, begun_at=float(item.initiation_date)) for item in mine]
+            last, marker = marker, (answer.next_key_marker, answer.next_upload_id_marker)
+            if not answer.is_truncated or len(mine) < len(answer.upload_list) or marker == last:
+                return found
 
     def _page(self, grant: Grant, marker: str, what: str) -> Any:
         address = self._address

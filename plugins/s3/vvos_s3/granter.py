@@ -17,6 +17,7 @@ from vvos_core import (
     Notified,
     NotifyRequest,
     TokenRequest,
+    Unfinished,
     VVOSError,
     check_object,
     new_grant,
@@ -80,6 +81,10 @@ class Granter:
         """Forget an unfinished multipart upload, with the profile's keys: also after the grant expired."""
         if grant.upload_id:
             self._service.abort(grant)
+
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The unfinished uploads of ``key``; see ``vvos_core.hooks``."""
+        return self._service.unfinished(key)
 
     def _draft(self, ask: Ask, cover: bool, expires_at: float) -> Grant | VVOSError:
         """The grant without its requests, or why there is none."""

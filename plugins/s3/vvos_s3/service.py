@@ -20,6 +20,7 @@ from vvos_core import (
     Receipt,
     TokenExpired,
     Unavailable,
+    Unfinished,
     VVOSError,
 )
 
@@ -118,6 +119,26 @@ class Service:
         except NotFound:
             return
 
+    def unfinished(self, key: str) -> list[Unfinished]:
+        """The unfinished uploads of ``key``."""
+        found: list[Unfinished] = []
+        marker: dict[str, str] = {}
+        while True:
+            answer = self._call(
+                "list_multipart_uploads", f"listing the uploads of {key!r}", key, Prefix=key, MaxUploads=1000, **marker
+            )
+            uploads = answer.get("Uploads", ())
+            # By key, and a key comes before those that it begins.
+            mine = [item for item in uploads if item["Key"] == key]
+            found += [Unfinished(upload_id=item["UploadId"], begun_at=item["Initiated"].timestamp()) for item in mine]
+            last = marker
+            marker = {
+                "KeyMarker": answer.get("NextKeyMarker", ""),
+                "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
+            }
+            if not answer.get("IsTruncated") or len(mine) < len(uploads) or marker == last:
+                return found
+
     def _receipt(self, part: dict[str, Any]) -> Receipt:
         etag = _bare(part["ETag"])
         crc = part.get("ChecksumCRC64NVME")
@@ -130,8 +151,9 @@ class Service:
         client = self._connect()
         from botocore import exceptions as b  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
+        where = {} if "Prefix" in arguments else {"Key": key}
         try:
-            return getattr(client, method)(Bucket=self._settings.bucket, Key=key, **arguments)
+            return getattr(client, method)(Bucket=self._settings.bucket, **where, **arguments)
         except b.ClientError as error:
             raise self._refused(error, what, key) from None
         except b.ParamValidationError as error:
