@@ -17,6 +17,7 @@
     logs        the log, and what of an error a client may see
     app         the ASGI application
     openapi     its description, made from the messages
+    patience    clients that are slow or many
     serve       runs it
 
 Importing this package, or ``serve``, needs none of what the extra ``broker`` installs; ``create_app`` and ``serve`` do.

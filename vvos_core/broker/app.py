@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
-from ..errors import BadInput, NotFound, TooLarge, VVOSError
+from ..errors import BadInput, NotFound, TooLarge, Unavailable, VVOSError
 from ..loader import load
 from . import openapi
 from .hooks import CallName
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 THREADS = 16
 """How many calls are worked on at a time; the others wait. Each may hold one database connection."""
+
+BODY_SECONDS = 30
+"""For the body of a call to arrive whole."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CALLS: tuple[CallName, ...] = ("gettoken", "exists", "notifier")
@@ -112,6 +115,9 @@ def _endpoint(broker: Broker, name: CallName, limiter: anyio.CapacityLimiter) ->
             return _early(name, request_id, error, 415)
         except TooLarge as error:
             return _early(name, request_id, error, 413)
+        except TimeoutError:
+            late = Unavailable(f"the body did not arrive within {BODY_SECONDS} seconds; send fewer keys at a time.")
+            return _early(name, request_id, late, 408)
         call = Request(headers=_headers(request), body=body, request_id=request_id)
         return _http(await anyio.to_thread.run_sync(broker.answer, name, call, limiter=limiter), request_id)
 
@@ -136,10 +142,11 @@ async def _body(request: HttpRequest, most: int) -> bytes:
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
         raise TooLarge(too_long(most))
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise TooLarge(too_long(most))
+    with anyio.fail_after(BODY_SECONDS):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise TooLarge(too_long(most))
     return bytes(body)
 
 

@@ -19,15 +19,16 @@ from .messages import (
 )
 
 _CALLS: tuple[tuple[str, str, Any, Any, tuple[int, ...]], ...] = (
-    ("gettoken", "Grant a batch of uploads, or renew it", GetToken, Granted, (400, 401, 403, 409, 413, 415, 422)),
-    ("exists", "Say what is there already", Exists, ExistsAnswer, (400, 401, 403, 413, 415)),
-    ("notifier", "Verify and record finished uploads", Notifier, NotifierAnswer, (400, 401, 403, 413, 415)),
+    ("gettoken", "Grant a batch of uploads, or renew it", GetToken, Granted, (400, 401, 403, 408, 409, 413, 415, 422)),
+    ("exists", "Say what is there already", Exists, ExistsAnswer, (400, 401, 403, 408, 413, 415)),
+    ("notifier", "Verify and record finished uploads", Notifier, NotifierAnswer, (400, 401, 403, 408, 413, 415)),
 )
 _WHY = {
     400: "The request cannot be used; `message` names the field.",
     401: "The accessToken was not issued here, was altered, or has expired; or the caller did not show who it is.",
     403: "The caller may not; or a key is not in the accessToken.",
     404: "No file could be granted: something is not there.",
+    408: "The body did not arrive in time.",
     409: "The requestToken was used for other files; or something is there already.",
     413: "Too many bytes or keys, or too large a file.",
     415: "The body is not plain JSON.",

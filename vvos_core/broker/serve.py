@@ -21,8 +21,6 @@ MAX_HEADER_BYTES = 32 * 1024
 KEEP_ALIVE_SECONDS = 15
 GRACE_SECONDS = 10
 """How long calls in progress may go on after a signal to stop."""
-MAX_CONNECTIONS = 512
-"""More than these are answered 503: what waits for a thread holds its body in memory."""
 
 
 def serve(
@@ -70,6 +68,8 @@ class BrokerServer:
     ) -> None:
         with extra():
             import uvicorn
+
+            from .patience import CLOSING, MAX_CONNECTIONS, Patience
         self._socket = _listen(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
@@ -79,11 +79,11 @@ class BrokerServer:
         settings = uvicorn.Config(
             app,
             # h11 bounds the size of a request's head; the other parser that uvicorn knows does not.
-            http="h11",
+            http=Patience,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             ws="none",
             lifespan="on",
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS + CLOSING,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             proxy_headers=False,
