@@ -19,7 +19,7 @@ from vvos_core import request_token
 from vvos_core.broker import app as app_module, patience
 from vvos_core.broker.app import application
 from vvos_core.broker.serve import BrokerServer
-from vvos_core.model import MIB
+from vvos_core.model import MIB, Grant
 
 from .fake import Bench
 
@@ -110,7 +110,9 @@ def test_an_answer_that_nobody_takes_is_dropped(
     honest = bench.fake.token
 
     def token(request: Any) -> Any:
-        return [replace(grant, data={"much": "x" * (16 * MIB)}) for grant in honest(request)]
+        return [
+            replace(grant, data={"much": "x" * (16 * MIB)}) for grant in honest(request) if isinstance(grant, Grant)
+        ]
 
     monkeypatch.setattr(bench.fake, "token", token)
     body = json.dumps(ASK).encode()

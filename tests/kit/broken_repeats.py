@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -20,11 +22,12 @@ from vvos_core import (
     Rules,
     Stored,
     TokenRequest,
+    Unfinished,
     VVOSError,
     hookimpl,
 )
 from vvos_core.builtin.directory import DirectorySettings
-from vvos_core.builtin.folder import Folder
+from vvos_core.builtin.folder import OWN, Folder
 
 from .mistakes import Bytes, Named, caught_by
 
@@ -36,6 +39,14 @@ class ForgetsTheChecksum(Named):
     @hookimpl
     def put_chunk(self, grant: Grant, chunk: Chunk) -> Receipt:
         return replace(super().put_chunk(grant, chunk), checksum="")
+
+
+@caught_by("test_unfinished_uploads_are_listed_by_their_key", "a prefix is not enough")
+class ListsEveryUpload(Named):
+    @hookimpl
+    def unfinished(self, key: str) -> Sequence[Unfinished]:
+        uploads = Path(self._granting().root, OWN, "uploads")
+        return [Unfinished(upload_id=name, begun_at=0.0) for name in os.listdir(uploads)]
 
 
 @caught_by("test_complete_twice_is_harmless", "called again because its answer was lost, failed with BadInput")

@@ -226,6 +226,24 @@ class HookCases(Bench):
             fail(f"the service keeps {len(after) - len(before)} unfinished upload(s) more than before.", mend)
         self.kept("abort, called again", abort)
 
+    # ── unfinished ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_unfinished_uploads_are_listed_by_their_key(self) -> None:
+        lists = self.capabilities.multipart and hasattr(self.store.plugin, "unfinished")
+        skip_unless(lists, "list unfinished uploads")
+        key, size = self.key(), self.large
+        grants = [self.grant(key, size), self.grant(key, size), self.grant(f"{key}.2", size)]
+        for left in (2, 1, 0):
+            wanted = {grant.upload_id for grant in grants[:left]}
+            listed = self.kept("unfinished", lambda: self.calls.unfinished(key))
+            found = {item.upload_id for item in listed}
+            if found != wanted or len(listed) != left:
+                fail(
+                    f"unfinished answers {len(listed)} upload(s) of a key of which {left} are unfinished, or others.",
+                    "list each upload of just this key that is neither completed nor aborted; a prefix is not enough.",
+                )
+            self.calls.abort(grants[left - 1])  # in the end the one of the other key
+
     # ── shared ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _refused_key(self, key: str, answer: Grant | VVOSError) -> None:
