@@ -233,10 +233,15 @@ def test_while_another_is_beginning_the_same_key_it_waits(bench: Bench, leftover
     assert left(bench, schema.BEGUN) == []
 
 
-def test_a_gettoken_that_was_given_up_cannot_be_answered(bench: Bench) -> None:
+@pytest.mark.parametrize("swept", [True, False], ids=["swept", "being swept"])
+def test_a_gettoken_that_was_given_up_cannot_be_answered(bench: Bench, leftovers: Leftovers, swept: bool) -> None:
     def before(name: str) -> None:
         if name == "token":
-            assert sweep(bench, BEGIN_SECONDS + 1).aborted == 0
+            bench.clock.now += BEGIN_SECONDS + 1
+            if swept:
+                assert sweep(bench).aborted == 0
+            else:
+                assert len(leftovers.half_begun(bench.clock.now, None)) == 1
 
     bench.fake.before = before
     answer = bench.gettoken("a", size=BIG)
