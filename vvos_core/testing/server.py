@@ -11,6 +11,7 @@ import re
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -173,6 +174,9 @@ class _Connection(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return self.server.name
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(self.server.clock() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: object) -> None:
         """Quiet: the application keeps its own records."""
 
@@ -253,14 +257,18 @@ class _Connection(BaseHTTPRequestHandler):
 class LocalServer(socketserver.TCPServer):
     """Serves an application, with a thread for each connection, between ``start`` and ``stop``.
 
-    ``name`` is the value of the ``Server`` header. Raises ``OSError`` when the port is taken.
+    ``name`` is the value of the ``Server`` header, ``clock`` (seconds since 1970, UTC) that of ``Date``.
+    Raises ``OSError`` when the port is taken.
     """
 
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, application: Application, name: str) -> None:
+    def __init__(
+        self, host: str, port: int, application: Application, name: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self.application = application
+        self.clock = clock
         self.name = name
         self._open: dict[socket.socket, threading.Thread] = {}
         self._thread: threading.Thread | None = None

@@ -471,5 +471,5 @@ def test_tags_and_links(bucket: Any) -> None:
 
 
 def test_what_is_not_emulated_is_refused_and_not_taken_for_something_else(bucket: Any) -> None:
-    refused("NotImplemented", 400, bucket.get_bucket_lifecycle)
+    refused("NotImplemented", 400, bucket.get_bucket_logging)
     refused("NotImplemented", 400, lambda: bucket.restore_object("a"))

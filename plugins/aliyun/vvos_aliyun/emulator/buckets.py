@@ -125,6 +125,32 @@ def delete_cors(call: Call) -> Response:
     return Response(204)
 
 
+def put_lifecycle(call: Call) -> Response:
+    """PutBucketLifecycle. The rules are kept, and not obeyed."""
+    body = call.document()
+    rules = parse(body, "LifecycleConfiguration").findall("Rule")
+    if not 1 <= len(rules) <= 1000 or not all(
+        rule.findtext("Status") in ("Enabled", "Disabled") and rule.find("Prefix") is not None for rule in rules
+    ):
+        raise OssError("MalformedXML")
+    call.store.bucket(call.bucket).settings["lifecycle"] = body
+    return Response(200)
+
+
+def get_lifecycle(call: Call) -> Response:
+    """GetBucketLifecycle."""
+    body = call.store.bucket(call.bucket).settings.get("lifecycle")
+    if body is None:
+        raise OssError("NoSuchLifecycle")
+    return Response(200, [("Content-Type", "application/xml")], body)
+
+
+def delete_lifecycle(call: Call) -> Response:
+    """DeleteBucketLifecycle."""
+    call.store.bucket(call.bucket).settings.pop("lifecycle", None)
+    return Response(204)
+
+
 def list_all(call: Call, region: str) -> Response:
     """ListBuckets."""
     prefix, marker = call.params.get("prefix", ""), call.params.get("marker", "")

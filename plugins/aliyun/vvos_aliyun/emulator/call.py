@@ -44,6 +44,8 @@ class Call:
     operation: str = ""
     may: Callable[[str, str, str], None] = field(default=lambda action, bucket, key: None)
     """Raises ``OssError`` unless the caller may do the action there."""
+    keeps_what_is_there: bool = True
+    """``x-oss-forbid-overwrite`` is obeyed."""
 
     def header(self, name: str) -> str | None:
         return self.request.headers.get(name)
@@ -69,7 +71,7 @@ class Call:
                 ArgumentName="x-oss-forbid-overwrite",
                 ArgumentValue=value,
             )
-        return value == "true"
+        return value == "true" and self.keeps_what_is_there
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """A number of the query. Raises ``OssError`` when it is none, or out of its range."""

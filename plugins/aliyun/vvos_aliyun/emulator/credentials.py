@@ -1,4 +1,4 @@
-"""Who may sign: the emulator's own keys, and those that AssumeRole handed out."""
+"""Who may sign: the emulator's own keys, those of RAM users, and those that AssumeRole handed out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCOUNT = "1234567890123456"
 
 @dataclass(frozen=True)
 class Credential:
-    """A pair of keys. Those of STS have a token that has to come along, an end, and perhaps a policy."""
+    """A pair of keys. Those of STS have a token that has to come along, and an end; others too a policy."""
 
     access_key: str
     secret_key: str
@@ -58,7 +58,14 @@ class Credentials:
             self._known[issued.access_key] = issued
         return issued
 
+    def add(self, policy: Policy) -> Credential:
+        """The lasting keys of a new RAM user."""
+        user = Credential(f"LTAI{secrets.token_hex(10)}", secrets.token_urlsafe(24), policy=policy)
+        with self._lock:
+            self._known[user.access_key] = user
+        return user
+
     def reset(self) -> None:
-        """Forget the temporary ones."""
+        """Forget all but the emulator's own."""
         with self._lock:
             self._known = {self.root.access_key: self.root}

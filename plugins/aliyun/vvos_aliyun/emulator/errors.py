@@ -74,6 +74,7 @@ _CODES: dict[str, tuple[int, str, str]] = {
     "NoSuchBucket": (404, "0015-00000101", "The specified bucket does not exist."),
     "NoSuchCORSConfiguration": (404, "0021-00000011", "The CORS Configuration does not exist."),
     "NoSuchKey": (404, "0026-00000001", "The specified key does not exist."),
+    "NoSuchLifecycle": (404, "0026-00000020", "No Row found in Lifecycle Table."),  # [?] the numbers
     "NoSuchUpload": (
         404,
         "0042-00000002",

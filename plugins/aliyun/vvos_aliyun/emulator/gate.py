@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from vvos_core.testing.server import BodyCut, BodyStalled, Request, Response
@@ -14,6 +14,7 @@ from .address import locate
 from .call import Call
 from .credentials import Credential, Credentials
 from .errors import NotModified, OssError
+from .policy import parse
 from .post import post
 from .router import Router
 from .signatures import Verifier
@@ -53,6 +54,7 @@ class Gate:
         clock: Callable[[], float],
         cnames: Mapping[str, str],
         log: Callable[[Record], None],
+        flaws: Collection[str] = (),
     ) -> None:
         self._store = store
         self._credentials = credentials
@@ -60,13 +62,15 @@ class Gate:
         self._clock = clock
         self._cnames = cnames
         self._log = log
-        self._verifier = Verifier(credentials, region)
+        self._flaws = flaws
+        self._verifier = Verifier(credentials, region, flaws)
         self._router = Router(region)
         self._sts = Sts(credentials, clock)
 
     def __call__(self, request: Request) -> Response:
         request_id = secrets.token_hex(12).upper()
         call = Call(request, "", "", request.params(), self._store, request_id, self._clock)
+        call.keeps_what_is_there = "overwrite" not in self._flaws
         code = ""
         try:
             response = self._answer(call)
@@ -102,6 +106,10 @@ class Gate:
         )
         return response
 
+    def add_user(self, policy: str) -> Credential:
+        """A RAM user who may do what the policy allows. Raises ``PolicyGrammar``."""
+        return self._credentials.add(parse(policy))
+
     def reset(self) -> None:
         """Forget temporary credentials and which calls of STS were made."""
         self._credentials.reset()
@@ -129,6 +137,8 @@ class Gate:
             call.may(operation.action, call.bucket, call.key)
         if call.bucket and operation.name not in ("PutBucket", "PutBucketACL"):
             self._store.bucket(call.bucket)
+        if operation.name == "AbortMultipartUpload" and "abort" in self._flaws:
+            return Response(204)
         return operation.run(call)
 
     def _known(self, call: Call, caller: Credential | None) -> None:

@@ -39,6 +39,11 @@ class Router:
             ("GET", "cors"): Operation("GetBucketCors", "oss:GetBucketCors", buckets.get_cors),
             ("PUT", "cors"): Operation("PutBucketCors", "oss:PutBucketCors", buckets.put_cors),
             ("DELETE", "cors"): Operation("DeleteBucketCors", "oss:DeleteBucketCors", buckets.delete_cors),
+            ("GET", "lifecycle"): Operation("GetBucketLifecycle", "oss:GetBucketLifecycle", buckets.get_lifecycle),
+            ("PUT", "lifecycle"): Operation("PutBucketLifecycle", "oss:PutBucketLifecycle", buckets.put_lifecycle),
+            ("DELETE", "lifecycle"): Operation(
+                "DeleteBucketLifecycle", "oss:PutBucketLifecycle", buckets.delete_lifecycle
+            ),
             ("GET", "bucketInfo"): Operation("GetBucketInfo", "oss:GetBucketInfo", of(buckets.info)),
             ("GET", "location"): Operation("GetBucketLocation", "oss:GetBucketLocation", of(buckets.location)),
             ("GET", "stat"): Operation("GetBucketStat", "oss:GetBucketStat", buckets.stat),

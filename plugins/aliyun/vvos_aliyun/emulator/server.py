@@ -68,6 +68,10 @@ class AliyunEmulator:
         """The source of the present time; may be replaced at any moment."""
         self.requests: deque[Record] = deque(maxlen=_RECORDS)
         self.counts: Counter[str] = Counter()
+        self.flaws: set[str] = set()
+        """What a service may get wrong, and this one too while it is named here: ``copy-header`` obeys an unsigned
+        ``x-oss-copy-source``, ``overwrite`` ignores ``x-oss-forbid-overwrite``, ``abort`` answers that it aborted and
+        keeps the parts."""
 
     @property
     def info(self) -> dict[str, str]:
@@ -105,10 +109,11 @@ class AliyunEmulator:
             clock=lambda: self.clock(),
             cnames=self._cnames,
             log=self._record,
+            flaws=self.flaws,
         )
         try:
             store.make_bucket(self._bucket, self.clock())
-            server = LocalServer(self._host, self._port, gate, "AliyunOSS")
+            server = LocalServer(self._host, self._port, gate, "AliyunOSS", lambda: self.clock())
         except BaseException:
             store.close()
             raise
@@ -122,6 +127,11 @@ class AliyunEmulator:
         if running is not None:
             running.server.stop()
             running.store.close()
+
+    def add_key(self, policy: str) -> tuple[str, str]:
+        """Access and secret key of a RAM user with this policy (JSON), until ``reset``."""
+        user = self._require_running().gate.add_user(policy)
+        return user.access_key, user.secret_key
 
     def profile(self) -> dict[str, object]:
         """The ``[profiles.NAME]`` table for the bucket: the provider and its settings."""
@@ -142,7 +152,7 @@ class AliyunEmulator:
         bucket.session.session.close()
 
     def reset(self) -> None:
-        """Fresh state on the same port: an empty bucket, no uploads, no STS credentials, no records, the same keys."""
+        """Fresh state on the same port: an empty bucket, no uploads, credentials, flaws, records; the same keys."""
         running = self._require_running()
         with running.store.lock:
             running.store.reset()
@@ -151,6 +161,7 @@ class AliyunEmulator:
         with self._lock:
             self.requests.clear()
             self.counts.clear()
+            self.flaws.clear()
 
     def __enter__(self) -> AliyunEmulator:
         return self.start()

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl, quote
 
 from vvos_core import Secret
@@ -47,9 +47,10 @@ _V4_HEADER = re.compile(
 class Verifier:
     """Knows the keys, the region and the time."""
 
-    def __init__(self, credentials: Credentials, region: str) -> None:
+    def __init__(self, credentials: Credentials, region: str, flaws: Collection[str] = ()) -> None:
         self._credentials = credentials
         self._region = region
+        self._flaws = flaws
 
     def verify(self, request: Request, bucket: str, key: str, now: float) -> Credential | None:
         """Who signed it; None when nobody did. Raises ``OssError``."""
@@ -152,6 +153,8 @@ class Verifier:
                 "The additional headers must be sorted, in lower case, and present in the request.",
                 ec="0002-00000112",
             )
+        if "copy-header" in self._flaws:
+            have = have - {"x-oss-copy-source"}
         signed = sorted(name for name in have if is_always_signed(name) or name in named)
         lines = "".join(f"{name}:{request.headers.get(name)}\n" for name in signed)
         canonical = (

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -69,6 +69,9 @@ class QiniuEmulator:
         self._running: _Running | None = None
         self.requests: deque[Record] = deque(maxlen=_RECORDS)
         self.counts: Counter[str] = Counter()
+        self.flaws: set[str] = set()
+        """What a service may get wrong, and this one too while it is named here: ``overwrite`` ignores ``insertOnly``,
+        ``abort`` answers that it aborted and keeps the parts, ``cors`` tells a browser nothing."""
 
     @property
     def info(self) -> dict[str, str]:
@@ -102,10 +105,18 @@ class QiniuEmulator:
             return self.clock()
 
         store, blobs = Store(self._region, now), BlobStore()
-        keys = Keys(self._access_key, self._secret_key, now)
-        gate = Gate(store=store, blobs=blobs, keys=keys, bucket=self._bucket, clock=now, log=self._record)
+        keys = Keys(self._access_key, self._secret_key, now, self.flaws)
+        gate = Gate(
+            store=store,
+            blobs=blobs,
+            keys=keys,
+            bucket=self._bucket,
+            clock=now,
+            log=self._record,
+            flaws=self.flaws,
+        )
         try:
-            server = LocalServer(self._host, self._port, serving(gate), "Tengine")
+            server = LocalServer(self._host, self._port, serving(gate), "Tengine", now)
         except OSError:
             blobs.close()
             raise
@@ -123,6 +134,13 @@ class QiniuEmulator:
         running.gate.reset()
         running.store.clear()
         running.blobs.close()
+
+    def add_key(self, rights: Mapping[str, str]) -> tuple[str, str]:
+        """Access and secret key of an IAM user who may do no more than ``rights``, until ``reset``.
+
+        Each action (``Delete``) has a pattern of keys; ``*`` is all.
+        """
+        return self._require_running().gate.add_user(rights)
 
     def profile(self) -> dict[str, object]:
         """The ``[profiles.NAME]`` table for the bucket: the provider and its settings."""
@@ -153,7 +171,7 @@ class QiniuEmulator:
                 yield from response.iter_content(1024 * 1024)
 
     def reset(self) -> None:
-        """Fresh state on the same port: an empty bucket, no uploads, no records, the same keys."""
+        """Fresh state on the same port: an empty bucket, no uploads, users, flaws, records; the same keys."""
         running = self._require_running()
         running.gate.reset()
         running.gate.blocks.host = ""
@@ -162,6 +180,7 @@ class QiniuEmulator:
         with self._lock:
             self.requests.clear()
             self.counts.clear()
+            self.flaws.clear()
 
     def __enter__(self) -> QiniuEmulator:
         return self.start()

@@ -10,12 +10,15 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec.structs import replace
 
 from . import errors
 from .errors import KodoError
@@ -27,25 +30,53 @@ _PREFIX = "x-qiniu-"
 
 
 class Keys:
-    """The one pair of keys of the account, and the present time (seconds since 1970)."""
+    """The account's pair of keys, those of its users, and the present time (seconds since 1970)."""
 
-    def __init__(self, access_key: str, secret_key: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, access_key: str, secret_key: str, clock: Callable[[], float], flaws: Collection[str] = ()
+    ) -> None:
         self.access_key = access_key
         self._secret = secret_key.encode()
         self._clock = clock
+        self._flaws = flaws
+        self._users: dict[str, tuple[bytes, Mapping[str, str]]] = {}
 
-    def sign(self, text: bytes) -> str:
-        """``AK:signature``."""
-        digest = hmac.new(self._secret, text, hashlib.sha1).digest()
-        return f"{self.access_key}:{base64.urlsafe_b64encode(digest).decode()}"
+    def sign(self, text: bytes, access_key: str = "") -> str:
+        """``AK:signature``; of the account, or of the user whose access key this is."""
+        access_key = access_key if access_key in self._users else self.access_key
+        secret = self._users[access_key][0] if access_key in self._users else self._secret
+        digest = hmac.new(secret, text, hashlib.sha1).digest()
+        return f"{access_key}:{base64.urlsafe_b64encode(digest).decode()}"
+
+    def add_user(self, rights: Mapping[str, str]) -> tuple[str, str]:
+        """The keys of an IAM user: each action that is theirs (Qiniu, "Kodo IAM actions"), and a pattern of keys."""
+        access_key, secret_key = secrets.token_urlsafe(30), secrets.token_urlsafe(30)
+        self._users[access_key] = (secret_key.encode(), dict(rights))
+        return access_key, secret_key
+
+    def forget_users(self) -> None:
+        """Only the account is left."""
+        self._users.clear()
+
+    def knows(self, access_key: str) -> bool:
+        """Whether it is the account's, or a user's."""
+        return access_key == self.access_key or access_key in self._users
+
+    def require(self, signed: str, action: str, key: str = "") -> None:
+        """Raises ``KodoError`` (403) unless who signed (``AK:…``) may do it; ``key`` is one that is acted on."""
+        if signed.partition(":")[0] in self._users:
+            rights = self._users[signed.partition(":")[0]][1]
+            if not fnmatchcase(key, rights.get(action, "")) or action not in rights:
+                raise KodoError(403, "no permission")  # [?] status and text
 
     def upload_policy(self, token: str) -> Policy:
         """What an upload token allows. Raises ``KodoError`` (401)."""
         if not token:
             raise errors.no_token()
         signed, _, encoded = token.rpartition(":")
-        if not self._same(signed, self.sign(encoded.encode())):
+        if not self._same(signed, self.sign(encoded.encode(), signed.partition(":")[0])):
             raise errors.bad_token()
+        self.require(signed, "Upload")
         try:
             told = msgspec.json.decode(base64.b64decode(encoded, altchars=b"-_", validate=True), type=dict[str, Any])
             # Null is the same as nothing, as for the service.
@@ -53,7 +84,7 @@ class Keys:
         except (binascii.Error, ValueError, msgspec.MsgspecError):
             raise errors.bad_token() from None
         self.check_deadline(policy)
-        return policy
+        return replace(policy, insert_only=0) if "overwrite" in self._flaws else policy
 
     def check_deadline(self, policy: Policy) -> None:
         """Raises ``KodoError`` (401). Asked again when the object is made: that is the moment that counts."""
@@ -75,7 +106,7 @@ class Keys:
             candidates = [_to_sign(request, target, host, content_type, body) for host in _hosts(request)]
         else:
             raise errors.bad_token()
-        if not any(self._same(given, self.sign(text)) for text in candidates):
+        if not any(self._same(given, self.sign(text, given.partition(":")[0])) for text in candidates):
             raise errors.bad_token()
 
     def check_download(self, request: Request) -> None:

@@ -10,13 +10,15 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from vvos_core.testing.server import BodyCut, BodyStalled, Headers, Request, Response
 
+from . import rights
 from .address import locate
 from .blobs import BlobStore
+from .checksums import PREFIX
 from .cors import cors_headers
 from .errors import S3Error
 from .moto_store import MotoStore, with_request_id
@@ -73,6 +75,7 @@ class Gate:
         moto: MotoStore,
         blobs: BlobStore,
         log: Callable[[Record], None],
+        flaws: Collection[str] = (),
     ) -> None:
         self._region = region
         self._credentials = credentials
@@ -80,6 +83,7 @@ class Gate:
         self._moto = moto
         self._blobs = blobs
         self._log = log
+        self._flaws = flaws
         self._objects = Objects(moto, blobs)
         self._uploads = Uploads(moto, blobs, clock)
 
@@ -107,6 +111,8 @@ class Gate:
         if isinstance(response.body, bytes):
             response.body = with_request_id(response.body, request_id)
         response.set("x-amz-request-id", request_id)
+        if "checksum" in self._flaws:
+            response.headers = [pair for pair in response.headers if not pair[0].lower().startswith(PREFIX)]
         if call.bucket:
             for name, value in cors_headers(request, self._moto.cors_rules(call.bucket)):
                 response.set(name, value)
@@ -125,9 +131,15 @@ class Gate:
         call.bucket, call.key = locate(request)
         if verified.presigned:
             call.headers = _with_hoisted(request.headers, call.params)
-        if call.key:
-            return self._object_call(call)
-        return self._bucket_call(call)
+        if "overwrite" in self._flaws:
+            call.headers = Headers(pair for pair in call.headers if pair[0].lower() != "if-none-match")
+        rights.check(call)
+        if not call.key:
+            return self._bucket_call(call)
+        response = self._object_call(call)
+        if response.status == 404 and call.operation in _LOOKS and rights.hides_absence(call):
+            raise S3Error("AccessDenied")
+        return response
 
     def _verify(self, call: Call) -> Verified:
         request = call.request
@@ -144,6 +156,7 @@ class Gate:
             now=self._clock(),
             credentials=self._credentials.find,
             body_sha256=body_sha256,
+            unsigned=("x-amz-copy-source",) if "copy-header" in self._flaws else (),
         )
 
     def _sts_form(self, call: Call) -> str:
@@ -160,6 +173,9 @@ class Gate:
     def _object_call(self, call: Call) -> Response:
         method, params = call.request.method, call.params
         if _SUBRESOURCES.isdisjoint(params):
+            if "abort" in self._flaws and method == "DELETE" and "uploadId" in params:
+                call.operation = "AbortMultipartUpload"
+                return Response(204)
             if "uploadId" in params or "uploads" in params:
                 return self._uploads.answer(call)
             if method in ("GET", "HEAD"):
@@ -245,6 +261,7 @@ _LIST_PARAMS = frozenset(
         "fetch-owner",
     ]
 )
+_LOOKS = ("GetObject", "HeadObject")
 _SECRET_HEADERS = ("authorization", "x-amz-security-token")
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
@@ -71,6 +71,10 @@ class S3Emulator:
         self._credentials = Credentials(self._root, lambda: self.clock())
         self.requests: deque[Record] = deque(maxlen=_RECORDS)
         self.counts: Counter[str] = Counter()
+        self.flaws: set[str] = set()
+        """What other services get wrong, and this one too while it is named here: ``copy-header`` obeys an unsigned
+        ``x-amz-copy-source``, ``overwrite`` ignores If-None-Match, ``checksum`` computes none unasked and tells none,
+        ``abort`` answers that it aborted and keeps the parts."""
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -110,9 +114,10 @@ class S3Emulator:
             moto=moto,
             blobs=blobs,
             log=self._record,
+            flaws=self.flaws,
         )
         try:
-            server = LocalServer(self._host, self._port, gate, "AmazonS3")
+            server = LocalServer(self._host, self._port, gate, "AmazonS3", lambda: self.clock())
         except OSError:
             moto.close()
             blobs.close()
@@ -129,6 +134,14 @@ class S3Emulator:
         running.server.stop()
         running.moto.close()
         running.blobs.close()
+
+    def add_key(self, rights: Mapping[str, str]) -> tuple[str, str]:
+        """Access and secret key of a user who may do no more than ``rights``, until ``reset``.
+
+        Each action (``s3:PutObject``) has a pattern of keys; ``*`` is all, and what a bucket's own actions have.
+        """
+        key = self._credentials.add(rights)
+        return key.access_key, key.secret_key
 
     def profile(self) -> dict[str, object]:
         """The `[profiles.NAME]` table for the bucket: the provider and its settings."""
@@ -154,7 +167,7 @@ class S3Emulator:
             yield from client.get_object(Bucket=info["bucket"], Key=key)["Body"].iter_chunks(1024 * 1024)
 
     def reset(self) -> None:
-        """Fresh state on the same port: an empty bucket, no uploads, no sessions, no records, the same key pair."""
+        """Fresh state on the same port: an empty bucket, no uploads, sessions, users, flaws, records; the same keys."""
         running = self._require_running()
         with running.moto.lock:
             running.moto.reset()
@@ -164,6 +177,7 @@ class S3Emulator:
         with self._lock:
             self.requests.clear()
             self.counts.clear()
+            self.flaws.clear()
 
     def __enter__(self) -> S3Emulator:
         return self.start()

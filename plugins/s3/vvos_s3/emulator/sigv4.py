@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -38,6 +38,8 @@ class Credential:
     secret_key: str
     session_token: str | None = None
     expires_at: float | None = None
+    rights: Mapping[str, str] | None = None
+    """Each action that is allowed, and for which keys; None for all."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,13 @@ def verify(
     now: float,
     credentials: Callable[[str], Credential | None],
     body_sha256: Callable[[], str],
+    unsigned: Collection[str] = (),
 ) -> Verified:
     """Checks everything about a signature that can be known before the body; raises S3Error on the first fault.
 
     `path` and `query` are as on the wire. `body_sha256` is called only for a service that signs the body without
     naming its hash in a header (STS); S3 requires `x-amz-content-sha256`, and the caller compares that afterwards.
+    `unsigned` names the x-amz-* headers that are, wrongly, let through without a signature.
     """
     params = split_query(query)
     claim = _claim(params, headers)
@@ -101,7 +105,7 @@ def verify(
     if credential is None:
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
     _check_time(claim, now)
-    _check_signed_headers(claim, headers)
+    _check_signed_headers(claim, headers, unsigned)
     payload = _payload(claim, params, headers, body_sha256)
     canonical = canonical_request(method, path, params, headers, claim.signed_headers, payload)
     to_sign = "\n".join((ALGORITHM, claim.amz_date, claim.scope, hashlib.sha256(canonical).hexdigest()))
@@ -297,12 +301,12 @@ def _check_time(claim: _Claim, now: float) -> None:
         raise S3Error("AccessDenied", "Request has expired", X_Amz_Expires=str(claim.expires), ServerTime=server_time)
 
 
-def _check_signed_headers(claim: _Claim, headers: Headers) -> None:
+def _check_signed_headers(claim: _Claim, headers: Headers, let_through: Collection[str]) -> None:
     signed = claim.signed_headers
     if "host" not in signed:
         raise claim.malformed("SignedHeaders must contain host")
     present = headers.names()
-    unsigned = sorted(name for name in present if name.startswith("x-amz-") and name not in signed)
+    unsigned = sorted(name for name in present if name.startswith("x-amz-") and name not in {*signed, *let_through})
     if unsigned:
         raise S3Error(
             "AccessDenied",

@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
 from vvos_core.testing.server import Response
@@ -22,7 +22,7 @@ _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 class Credentials:
-    """The root key pair, and every session issued for it."""
+    """The root key pair, every session issued for it, and users with fewer rights."""
 
     def __init__(self, root: Credential, clock: Callable[[], float]) -> None:
         self._root = root
@@ -37,8 +37,15 @@ class Credentials:
         with self._lock:
             return self._sessions.get(access_key)
 
+    def add(self, rights: Mapping[str, str]) -> Credential:
+        """A new user with these rights."""
+        user = Credential(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30), rights=rights)
+        with self._lock:
+            self._sessions[user.access_key] = user
+        return user
+
     def reset(self) -> None:
-        """Forgets the sessions."""
+        """Forgets the sessions and users."""
         with self._lock:
             self._sessions.clear()
 
