@@ -16,7 +16,19 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "pypro
 
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "model", "keys", "plan", "grants", "request_token", "fingerprint"),
-    ("protocol", "hooks", "source", "http", "retry", "interrupt", "configuration", "profile", "messages", "journal"),
+    (
+        "protocol",
+        "hooks",
+        "source",
+        "http",
+        "preflight",
+        "retry",
+        "interrupt",
+        "configuration",
+        "profile",
+        "messages",
+        "journal",
+    ),
     ("calls", "loader", "builtin"),
     (
         "entries",
@@ -32,6 +44,7 @@ FLOORS: list[tuple[str, ...]] = [
         "broker",
         "client",
         "unfinished",
+        "doctor",
     ),
     ("cli", "testing"),
 ]

@@ -6,7 +6,8 @@ The map of the house, from the ground up; each floor imports only what stands ab
   how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
-- `source`, `http`, `retry`: reading what is uploaded, one HTTP request, when to try again
+- `source`, `http`, `preflight`, `retry`: reading what is uploaded, one HTTP request, what a browser may do, when to try
+  again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
@@ -16,6 +17,7 @@ The map of the house, from the ground up; each floor imports only what stands ab
 - `destination`, `client`, `submission`, `unfinished`: where uploads go; `VVOS`, the client's face; a submit in the
   background; what earlier runs left
 - `broker/`: the web API over the same hooks, as pure request → response and as an ASGI application
+- `doctor/`: looks at a deployment, and says what to mend
 - `cli/`, `testing/`: the command line; what plugin authors test with
 
 What is named here is the public face, for applications and for plugins. A name is imported when it is first used.
@@ -76,7 +78,10 @@ if TYPE_CHECKING:
         Call as Call,
         Checksum as Checksum,
         Chunk as Chunk,
+        DiagnoseRequest as DiagnoseRequest,
+        Diagnosis as Diagnosis,
         ExistsRequest as ExistsRequest,
+        Finding as Finding,
         Finished as Finished,
         Found as Found,
         Grant as Grant,
@@ -92,6 +97,7 @@ if TYPE_CHECKING:
         Unfinished as Unfinished,
     )
     from .plan import plan_chunks as plan_chunks
+    from .preflight import check_cors as check_cors
     from .profile import ApiSettings as ApiSettings, Config as Config, Profile as Profile
     from .progress import FileProgress as FileProgress, Progress as Progress
     from .results import Result as Result
@@ -106,11 +112,12 @@ _FACE = {
         "for_status from_code "
     ),
     "model": (
-        "GIB MIB Ask Call Checksum Chunk ExistsRequest Finished Found Grant Hasher Notified NotifyRequest Plan "
-        "Receipt Rules Secret Stored TokenRequest Unfinished "
+        "GIB MIB Ask Call Checksum Chunk DiagnoseRequest Diagnosis ExistsRequest Finding Finished Found Grant "
+        "Hasher Notified NotifyRequest Plan Receipt Rules Secret Stored TokenRequest Unfinished "
     ),
     "keys": "check_key",
     "plan": "plan_chunks",
+    "preflight": "check_cors",
     "grants": "new_grant renewed_grant check_object",
     "hooks": "Provider hookimpl",
     "http": "Answer Http",

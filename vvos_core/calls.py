@@ -14,6 +14,8 @@ from .hooks import Provider
 from .model import (
     Checksum,
     Chunk,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Found,
     Grant,
@@ -156,6 +158,11 @@ class Calls:
         """The unfinished uploads of one server key; none where the provider cannot tell."""
         answers = _ask(self.name, "unfinished", self._manager.hook.unfinished, key=key)
         return [_of_type(self.name, "unfinished", item, Unfinished) for answer in answers for item in answer]
+
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis | None:
+        """What the provider finds wrong with its service and bucket; None where it cannot tell."""
+        answer = _ask(self.name, "diagnose", self._manager.hook.diagnose, request=request)
+        return None if answer is None else _of_type(self.name, "diagnose", answer, Diagnosis)
 
 
 def _ask(name: str, hook: str, caller: Any, **arguments: object) -> Any:

@@ -16,6 +16,8 @@ from .errors import VVOSError
 from .model import (
     Checksum,
     Chunk,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Found,
     Grant,
@@ -92,6 +94,13 @@ class Spec:
         """Optional. List the unfinished multipart uploads of one server key, with the profile's keys.
 
         By it the broker finds what was begun in its name when it was killed before it could note the upload's id.
+        """
+
+    @hookspec(firstresult=True)
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:  # type: ignore[empty-body]  # as above
+        """Optional. Say what the core cannot find out by uploading, and remove what was put under ``request.key``.
+
+        What is wrong is a finding, not an error. Nothing is written but under that key and keys that begin with it.
         """
 
 

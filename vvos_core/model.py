@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -208,6 +208,40 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     upload_id: str
     begun_at: float
     """Seconds since 1970, UTC, by the service's clock."""
+
+
+Verdict = Literal["ok", "warn", "fail", "unknown"]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What one check of a deployment found."""
+
+    check: str
+    """What was looked at, in a word that stays."""
+    verdict: Verdict
+    """``warn``: it works, and should be mended all the same. ``unknown``: it could not be found out."""
+    message: str
+    mend: str = ""
+    """What to do about it; empty where there is nothing."""
+
+
+class DiagnoseRequest(Struct, frozen=True, kw_only=True):
+    """Look at the service and the bucket behind a profile."""
+
+    key: str
+    """What is tried is tried under this key, and keys that begin with it. An object may be there, and is to go."""
+    issued_at: float
+    """Seconds since 1970, UTC: what is signed is signed as of then."""
+    origins: tuple[str, ...] = ()
+    """Where the pages come from that upload from a browser: ``https://host``."""
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What a provider found."""
+
+    hosts: tuple[str, ...] = ()
+    """Every ``scheme://host[:port]`` that its uploads need; whether they can be reached is not its to find out."""
+    findings: tuple[Finding, ...] = ()
 
 
 class Plan(Struct, frozen=True, kw_only=True):

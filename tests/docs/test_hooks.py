@@ -30,6 +30,9 @@ VALUES = [
     model.Finished,
     model.NotifyRequest,
     model.Notified,
+    model.DiagnoseRequest,
+    model.Diagnosis,
+    model.Finding,
     model.Rules,
     model.Unfinished,
 ]

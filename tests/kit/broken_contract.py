@@ -7,7 +7,14 @@ from typing import Any
 
 from vvos_core.testing import Capabilities, ProviderContract
 
-from . import broken_bytes, broken_errors, broken_grants, broken_repeats, broken_resume  # noqa: F401  # each notes its mistakes
+from . import (  # noqa: F401  # each notes its mistakes
+    broken_bytes,
+    broken_diagnosis,
+    broken_errors,
+    broken_grants,
+    broken_repeats,
+    broken_resume,
+)
 from .broken_web import FLAWS
 from .directory_author import DirectoryAuthor
 from .mistakes import MISTAKES, Right

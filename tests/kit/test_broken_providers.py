@@ -11,7 +11,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from . import broken_bytes, broken_errors, broken_grants, broken_repeats, broken_resume  # noqa: F401  # each notes its mistakes
+from . import (  # noqa: F401  # each notes its mistakes
+    broken_bytes,
+    broken_diagnosis,
+    broken_errors,
+    broken_grants,
+    broken_repeats,
+    broken_resume,
+)
 from .broken_web import FLAWS
 from .mistakes import MISTAKES, Plain, Right
 from .web import Web

@@ -24,6 +24,8 @@ from ..model import (
     Ask,
     Checksum,
     Chunk,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Finished,
     Found,
@@ -37,6 +39,7 @@ from ..model import (
     Unfinished,
 )
 from .crc32 import Crc32
+from .diagnosis import diagnose
 from .folder import OWN, Folder
 
 NAME = "directory"
@@ -123,6 +126,10 @@ class Directory:
             return Notified(key=key, url=Path(granting.root, key).as_uri())
 
         return _each(verify, request.objects)
+
+    @hookimpl
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        return diagnose(self._granting().root, request)
 
     # ── the side that stores: any client, from the grant alone ───────────────────────────────────────────────────────
 

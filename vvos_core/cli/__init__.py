@@ -5,7 +5,7 @@
     text        what may reach a terminal
     put         uploads; it uses
                 display and bars (what a person sees), document (``--json``), address (``--api``)
-    serve, providers, config, emulate    the other commands
+    serve, providers, doctor, config, emulate    the other commands
     demo        and samples, its files
     skeleton    what `providers new` writes
     emulators   finds the emulators that distributions offer

@@ -18,6 +18,7 @@ SUMMARIES = {
     "broker": "Look after a broker's database.",
     "demo": "Show the whole path at work on this machine, and check it.",
     "providers": "List the installed providers.",
+    "doctor": "Check a deployment, and say what to mend.",
     "config": "Work with the configuration.",
     "emulate": "Run a local emulator of a storage service.",
 }

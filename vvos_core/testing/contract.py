@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .case_diagnose import DiagnoseCases
 from .case_errors import ErrorCases
 from .case_grants import GrantCases
 from .case_hooks import HookCases
@@ -13,7 +14,15 @@ from .case_rules import RuleCases
 
 
 class ProviderContract(
-    PackagingCases, RuleCases, RoundTripCases, HookCases, ResumeCases, NotifyCases, GrantCases, ErrorCases
+    PackagingCases,
+    RuleCases,
+    RoundTripCases,
+    HookCases,
+    ResumeCases,
+    NotifyCases,
+    GrantCases,
+    ErrorCases,
+    DiagnoseCases,
 ):
     """What every provider has to pass. Subclass it as ``Test…``, and override what `author.Author` lists.
 
