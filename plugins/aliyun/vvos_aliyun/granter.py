@@ -12,6 +12,8 @@ from vvos_core import (
     Ask,
     BadAnswer,
     BadInput,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Finished,
     Found,
@@ -28,6 +30,7 @@ from vvos_core import (
 
 from . import checksum, grants, metadata
 from .address import locate
+from .diagnosis import diagnose
 from .service import Service
 from .settings import WEEK, Settings
 from .sts import Credentials, Sts, is_pattern
@@ -98,6 +101,10 @@ class Granter:
     def unfinished(self, key: str) -> list[Unfinished]:
         """The unfinished uploads of ``key``; see ``vvos_core.hooks``."""
         return self._service.unfinished(key)
+
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        """What is wrong with the service and the bucket; see ``vvos_core.hooks``."""
+        return diagnose(self._settings, self._service, request)
 
     def _replace(self, answers: list[Grant | VVOSError], which: list[int], do: Callable[[Grant], Grant]) -> None:
         """Put in the place of some grants what ``do`` makes of them, several at once."""

@@ -157,12 +157,19 @@ class Service:
             raise BadAnswer(f"{what}: the service answered <{page.tag[:40]}>; is it OSS?", key=grant.key)
         return page
 
+    def ask(self, method: str, what: str, *arguments: object) -> Any:
+        """Any other call of the SDK's bucket."""
+        return self._send(method, what, "", arguments, {})
+
     def _call(self, method: str, what: str, key: str, **arguments: object) -> Any:
+        return self._send(method, what, key, (key,), arguments)
+
+    def _send(self, method: str, what: str, key: str, arguments: tuple[object, ...], named: dict[str, object]) -> Any:
         bucket = self._connect()
         from oss2 import exceptions as o  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
         try:
-            return getattr(bucket, method)(key, **arguments)
+            return getattr(bucket, method)(*arguments, **named)
         except o.RequestError as error:
             raise self._unreachable(error.exception, what, key) from None
         except o.ServerError as error:

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from vvos_core import (
     Ask,
     BadInput,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Finished,
     Found,
@@ -26,6 +28,7 @@ from vvos_core import (
 )
 
 from . import checksum, parts
+from .diagnosis import diagnose
 from .grants import Permission, parse, write
 from .hosts import Regions, Sender
 from .metadata import encode
@@ -90,6 +93,10 @@ class Granter:
         if grant.upload_id:
             what = f"aborting {shown(grant)}"
             parts.abort(self._sender, self._look(grant, what), grant.upload_id, what)
+
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        """What is wrong with the service and the bucket; see ``vvos_core.hooks``."""
+        return diagnose(self._settings, self._service, self._sender, request)
 
     def _draft(self, ask: Ask, cover: bool, expires_at: float) -> Grant | VVOSError:
         """The grant without its token, or why there is none."""

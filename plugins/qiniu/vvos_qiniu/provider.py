@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from vvos_core import (
     Checksum,
     Chunk,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Found,
     Grant,
@@ -72,6 +74,10 @@ class Qiniu:
             self._granter.abort(grant)
         else:
             self._putter.abort(grant)
+
+    @hookimpl
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        return self._granting().diagnose(request)
 
     def _granting(self) -> Granter:
         if self._granter is None:

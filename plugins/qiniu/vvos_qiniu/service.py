@@ -89,6 +89,17 @@ class Service:
         """Where to upload."""
         return self._settings.up_hosts or self._region(what, key).up
 
+    def rs_hosts(self, what: str, key: str) -> tuple[str, ...]:
+        """Where objects are looked up and removed. Raises ``BadAnswer`` when the service names no host."""
+        hosts: tuple[str, ...] = self._settings.rs_hosts or self._region(what, key).rs
+        if not hosts:
+            raise BadAnswer(f"{what}: the service names no host for it; write rs_hosts in the profile.")
+        return hosts
+
+    def signature(self, url: str) -> str:
+        """The ``Authorization`` of a management request without a body (Qiniu, "Management credential", QBox)."""
+        return f"QBox {self._signer().token_of_request(url)}"
+
     def heads(self, keys: Sequence[str]) -> list[Head | VVOSError | None]:
         """The object under each key; None where there is none. One call for a thousand."""
         found: list[Head | VVOSError | None] = []
@@ -106,9 +117,7 @@ class Service:
 
     def _stat(self, keys: Sequence[str]) -> list[_Line]:
         what = f"looking for {keys[0]!r}" + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
-        hosts = self._settings.rs_hosts or self._region(what, keys[0]).rs
-        if not hosts:
-            raise BadAnswer(f"{what}: the service names no host for it; write rs_hosts in the profile.")
+        hosts = self.rs_hosts(what, keys[0])
         manager, build = self._manager(hosts)
         _, answer = manager.batch(build(self._settings.bucket, list(keys)))
         if answer.status_code < 0:

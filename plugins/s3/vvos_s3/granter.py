@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from vvos_core import (
     Ask,
     BadInput,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Finished,
     Found,
@@ -26,6 +28,7 @@ from vvos_core import (
 
 from . import checksum, grants
 from .address import locate
+from .diagnosis import diagnose
 from .metadata import encode
 from .service import Service
 from .settings import WEEK, Settings
@@ -85,6 +88,10 @@ class Granter:
     def unfinished(self, key: str) -> list[Unfinished]:
         """The unfinished uploads of ``key``; see ``vvos_core.hooks``."""
         return self._service.unfinished(key)
+
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        """What is wrong with the service and the bucket; see ``vvos_core.hooks``."""
+        return diagnose(self._settings, self._service, request)
 
     def _draft(self, ask: Ask, cover: bool, expires_at: float) -> Grant | VVOSError:
         """The grant without its requests, or why there is none."""

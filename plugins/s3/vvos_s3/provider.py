@@ -9,6 +9,8 @@ from vvos_core import (
     MIB,
     Checksum,
     Chunk,
+    DiagnoseRequest,
+    Diagnosis,
     ExistsRequest,
     Found,
     Grant,
@@ -78,6 +80,10 @@ class S3:
     @hookimpl
     def unfinished(self, key: str) -> Sequence[Unfinished]:
         return self._granting().unfinished(key)
+
+    @hookimpl
+    def diagnose(self, request: DiagnoseRequest) -> Diagnosis:
+        return self._granting().diagnose(request)
 
     def _granting(self) -> Granter:
         if self._granter is None:

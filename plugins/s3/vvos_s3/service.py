@@ -147,13 +147,20 @@ class Service:
             checksum = f"{MD5}:{etag}"
         return Receipt(number=part["PartNumber"], size=part["Size"], proof=etag, checksum=checksum)
 
+    def ask(self, method: str, what: str, **arguments: object) -> Any:
+        """Any other call of the SDK, with all its arguments."""
+        return self._send(method, what, str(arguments.get("Key", "")), arguments)
+
     def _call(self, method: str, what: str, key: str, **arguments: object) -> Any:
+        where = {} if "Prefix" in arguments else {"Key": key}
+        return self._send(method, what, key, {"Bucket": self._settings.bucket, **where, **arguments})
+
+    def _send(self, method: str, what: str, key: str, arguments: dict[str, object]) -> Any:
         client = self._connect()
         from botocore import exceptions as b  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
-        where = {} if "Prefix" in arguments else {"Key": key}
         try:
-            return getattr(client, method)(Bucket=self._settings.bucket, **where, **arguments)
+            return getattr(client, method)(**arguments)
         except b.ClientError as error:
             raise self._refused(error, what, key) from None
         except b.ParamValidationError as error:
