@@ -103,7 +103,7 @@ class Trial:
     def _listed(self, grant: Grant, receipt: Receipt) -> Finding:
         if not grant.upload_id:
             return _found("parts", "ok", "a part can be put; this kind of upload keeps no list of them.")
-        listed = {part.number for part in self._look(grant).parts}
+        listed = {part.number for part in self._look(grant).parts or ()}
         if receipt.number in listed:
             return _found("parts", "ok", "a part can be put, and is listed.")
         return _found(
