@@ -1,4 +1,4 @@
-"""A local S3, a broker before it, and a relay before each: the whole path over real sockets."""
+"""A local S3, a broker before it, and a fault proxy before each: the whole path over real sockets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from vvos_core import VVOS, RetryPolicy, Secret
 from vvos_core.broker import create_app
 from vvos_core.broker.serve import BrokerServer
 from vvos_core.profile import BrokerSettings, Config, Profile
-
-from .relay import Relay
+from vvos_core.testing.faults import FaultProxy
 
 QUICK = RetryPolicy(attempts=3, base=0.01, longest=0.05)
 
@@ -24,8 +23,8 @@ class Stage(Struct):
     """What a test plays on."""
 
     s3: S3Emulator
-    to_s3: Relay
-    to_broker: Relay
+    to_s3: FaultProxy
+    to_broker: FaultProxy
     client: Callable[..., VVOS]
 
     def read(self, key: str) -> bytes:
@@ -81,9 +80,9 @@ def emulator() -> Iterator[S3Emulator]:
 def stage(emulator: S3Emulator, tmp_path: Path) -> Iterator[Stage]:
     emulator.reset()
     with (
-        Relay(emulator.info["endpoint"]) as to_s3,
+        FaultProxy(emulator.info["endpoint"]) as to_s3,
         BrokerServer(create_app(config_for(emulator, tmp_path, to_s3.url))) as broker,
-        Relay(broker.url) as to_broker,
+        FaultProxy(broker.url) as to_broker,
     ):
 
         def client(**options: Any) -> VVOS:

@@ -25,8 +25,9 @@ A provider's test is a subclass that says how to reach its service::
         def advance_clock(self, seconds):
             self.service.ahead += seconds
 
-`author` lists all that can be said, the ``case_…`` modules hold what is tested. `server`, for local services of one's
-own, needs no pytest: the names here are imported when they are first used.
+`author` lists all that can be said, the ``case_…`` modules hold what is tested. `faults` has the proxy that cuts, loses
+and stalls requests, for tests of one's own. `server`, for local services of one's own, needs no pytest: the names here
+are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .author import Capabilities as Capabilities
     from .contract import ProviderContract as ProviderContract
-    from .faults import Relay as Relay
+    from .faults import FaultProxy as FaultProxy
 
-_MODULE_OF = {"Capabilities": "author", "ProviderContract": "contract", "Relay": "faults"}
+_MODULE_OF = {"Capabilities": "author", "ProviderContract": "contract", "FaultProxy": "faults"}
 
 
 def __getattr__(name: str) -> Any:

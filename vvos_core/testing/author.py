@@ -62,7 +62,7 @@ class Author:
     def profile(self, address: str) -> Mapping[str, Any]:
         """The settings of ``[profiles.NAME]``, without ``provider``, for a service that is reached at ``address``.
 
-        ``address`` is what ``address()`` says, or a relay in front of it that stages faults. Secrets are given as
+        ``address`` is what ``address()`` says, or a proxy in front of it that stages faults. Secrets are given as
         ``Secret``. Sizes should be small: objects of three parts are uploaded, many times.
         """
         raise NotImplementedError("profile(address): say which settings make a profile of your provider")

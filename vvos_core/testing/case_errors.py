@@ -13,7 +13,7 @@ from ..model import Ask, ExistsRequest, Grant, Secret
 from .altering import shuffled, spoiled
 from .bench import Bench
 from .doubles import Broken, Misread, Piece, content
-from .faults import Refusing, Relay
+from .faults import FaultProxy, answer, cut, swallow
 from .secrecy import check_secrecy
 from .verdict import fail, skip_unless
 
@@ -64,12 +64,12 @@ class ErrorCases(Bench):
     @SINGLE_AND_MULTI
     def test_a_put_whose_answer_is_lost_is_put_again(self, kind: str) -> None:
         data = content(self.sized(kind))
-        with self._relayed() as relay:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
             first, *others = self.pieces(grant, data)
-            relay.lose_answers()
+            proxy.stage(swallow(), times=None)
             self._transient("put_chunk whose answer is lost", grant, first)
-            relay.pass_all()
+            proxy.pass_all()
             if grant.multipart:
                 receipts = [self.put(grant, piece) for piece in (first, *others)]
                 self.complete(self.sealed(grant, data), receipts)
@@ -79,11 +79,11 @@ class ErrorCases(Bench):
 
     def test_a_complete_whose_answer_is_lost_is_completed_again(self) -> None:
         data = content(self.large)
-        with self._relayed() as relay:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
             receipts = self.put_all(grant, data)
             grant = self.sealed(grant, data)
-            relay.lose_answers()
+            proxy.stage(swallow(), times=None)
             error = self.refused(
                 "complete whose answer is lost",
                 lambda: self.store.complete(grant, receipts),
@@ -91,7 +91,7 @@ class ErrorCases(Bench):
                 mend=TRANSIENT,
             )
             self._check_retryable(error, True)
-            relay.pass_all()
+            proxy.pass_all()
             if not self.found(grant).exists:
                 fail("exists does not find what complete made before its answer was lost.", "ask the service.")
             self.again("complete", lambda: self.store.complete(grant, receipts), NotFound, Exists)
@@ -100,12 +100,12 @@ class ErrorCases(Bench):
     @SINGLE_AND_MULTI
     def test_a_connection_that_breaks_half_way_leaves_nothing(self, kind: str) -> None:
         data = content(self.sized(kind))
-        with self._relayed() as relay:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
             first = self.pieces(grant, data)[0]
-            relay.cut_after(len(first) // 2)
+            proxy.stage(cut(len(first) // 2), times=None)
             self._transient("put_chunk on a connection that breaks half-way", grant, first)
-            relay.pass_all()
+            proxy.pass_all()
             found = self.found(grant, parts=True)
             if found.exists or found.parts:
                 fail(f"half a chunk was stored: exists answers {found}.", "announce the length of what is sent.")
@@ -115,32 +115,32 @@ class ErrorCases(Bench):
 
     def test_a_service_that_cannot_be_reached_is_unavailable(self) -> None:
         data = content(self.small)
-        with self._relayed() as relay:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
-            relay.close()
+            proxy.refuse()
             self._transient("put_chunk to a service that refuses connections", grant, self.pieces(grant, data)[0])
-            answer: object
+            found: object
             try:
-                (answer,) = self.calls.exists(ExistsRequest(grants=(grant,)))
+                (found,) = self.calls.exists(ExistsRequest(grants=(grant,)))
             except VVOSError as error:
-                answer = error
-            if not isinstance(answer, Unavailable):
-                fail(f"exists answered {answer!r} of a service that refuses connections.", TRANSIENT)
-            self.shown(answer)
+                found = error
+            if not isinstance(found, Unavailable):
+                fail(f"exists answered {found!r} of a service that refuses connections.", TRANSIENT)
+            self.shown(found)
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_service_that_fails_is_asked_again(self, status: int) -> None:
         data = content(self.small)
-        with self._relayed() as relay, Refusing(status) as refusing:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
-            relay.aim(refusing.address)
+            proxy.stage(answer(status), times=None)
             self._transient(f"put_chunk answered with HTTP {status}", grant, self.pieces(grant, data)[0])
 
     def test_a_service_that_says_no_is_not_asked_again(self) -> None:
         data = content(self.small)
-        with self._relayed() as relay, Refusing(403) as refusing:
+        with self._proxied() as proxy:
             grant = self.grant(self.key(), len(data))
-            relay.aim(refusing.address)
+            proxy.stage(answer(403), times=None)
             error = self.refused(
                 "put_chunk answered with HTTP 403",
                 lambda: self.store.put_chunk(grant, self.pieces(grant, data)[0]),
@@ -176,11 +176,11 @@ class ErrorCases(Bench):
         refusals: list[VVOSError] = []
         key, data = self.key(), content(self.small)
         try:
-            (answer,) = self.calls.token(self.request(Ask(client_key=key, key=key, size=len(data))))
-            if isinstance(answer, VVOSError):
-                raise answer
-            self._grants.append(answer)
-            self.store.put_chunk(answer, self.pieces(answer, data)[0])
+            (granted,) = self.calls.token(self.request(Ask(client_key=key, key=key, size=len(data))))
+            if isinstance(granted, VVOSError):
+                raise granted
+            self._grants.append(granted)
+            self.store.put_chunk(granted, self.pieces(granted, data)[0])
         except VVOSError as error:
             refusals.append(self.shown(error))
         except Exception as error:  # noqa: BLE001  # a profile may be refused in any way but with its secret
@@ -203,13 +203,13 @@ class ErrorCases(Bench):
     # ── shared ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def _relayed(self) -> Iterator[Relay]:
-        """Both halves speak to the service through a relay."""
+    def _proxied(self) -> Iterator[FaultProxy]:
+        """Both halves speak to the service through a proxy that stages faults."""
         if not self.address():
             pytest.skip("there is no network between the plugin and its service: address() is not overridden")
-        with Relay(self.address()) as relay:
-            self.use(relay.address)
-            yield relay
+        with FaultProxy(self.address()) as proxy:
+            self.use(proxy.address)
+            yield proxy
 
     def _transient(self, what: str, grant: Grant, piece: Piece) -> None:
         error = self.refused(what, lambda: self.store.put_chunk(grant, piece), Unavailable, mend=TRANSIENT)

@@ -15,7 +15,7 @@ from ..model import Grant, Receipt
 from .altering import changed, in_bare_base64, in_base64, without_one
 from .bench import Bench
 from .doubles import content
-from .faults import Relay
+from .faults import FaultProxy, add_headers
 from .verdict import fail, skip_unless
 
 SINGLE_AND_MULTI = pytest.mark.parametrize("kind", ["single", "multipart"])
@@ -171,12 +171,12 @@ class GrantCases(Bench):
         secret, sent = content(self.small, 1), content(self.small, 2)
         other = self.key("别人的秘密.bin")
         self.upload(other, secret)
-        with Relay(self.address()) as relay:
-            self.use(relay.address)
+        with FaultProxy(self.address()) as proxy:
+            self.use(proxy.address)
             grant = self.grant(self.key(), len(sent))
-            relay.add_headers(self.copy_headers(other))
+            proxy.stage(add_headers(self.copy_headers(other)), times=None)
             self._attempt(grant, sent)
-            relay.pass_all()
+            proxy.pass_all()
             if self.found(grant).exists:
                 self.check_object(grant.key, sent, "put with a header that nobody signed and that asks for a copy")
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from urllib.parse import parse_qsl
 
 IDLE_SECONDS = 60.0
@@ -147,15 +147,36 @@ class Response:
 Application = Callable[[Request], Response]
 
 
+class _Lines(BufferedReader):
+    """Remembers the last line, which tells the end of a head from the end of the connection."""
+
+    last = b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.last = super().readline(size)
+        return self.last
+
+
 class _Connection(BaseHTTPRequestHandler):
     """Serves one client until it goes away."""
 
     server: LocalServer
+    rfile: _Lines
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
     # Nagle's algorithm would hold back the second packet of an answer for 40 ms.
     disable_nagle_algorithm = True
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _Lines(self.rfile.detach())
+
+    def parse_request(self) -> bool:
+        # http.server takes a head that breaks off for a whole one, and would obey half a request.
+        whole = super().parse_request() and self.rfile.last != b""
+        self.close_connection = self.close_connection or not whole
+        return whole
 
     def handle(self) -> None:
         # Errors of the transport end the connection, and are the client's to notice.
