@@ -21,6 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
         "hooks",
         "source",
         "http",
+        "connection",
         "preflight",
         "retry",
         "interrupt",

@@ -6,8 +6,8 @@ The map of the house, from the ground up; each floor imports only what stands ab
   how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
-- `source`, `http`, `preflight`, `retry`: reading what is uploaded, one HTTP request, what a browser may do, when to try
-  again
+- `source`, `connection`, `http`, `preflight`, `retry`: reading what is uploaded, what a stall is, one HTTP request, what a
+  browser may do, when to try again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager

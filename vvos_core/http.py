@@ -7,7 +7,10 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 MAX_ANSWER = 4 * MIB
 """The longest answer body that is read, in bytes: the grant of 10,000 parts is an eighth of it."""
 
+MAX_RETRY_AFTER = 86400.0
+"""The longest wait that is taken from an answer, in seconds: nobody means more than a day."""
+
 
 class Answer(Struct, frozen=True, kw_only=True):
     """What the other side said. ``headers`` finds names in any case."""
@@ -33,9 +39,27 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the other side asks to wait (RFC 9110, 10.2.3); its rarer form, a date, is not read."""
+        """Seconds that the other side asks to wait (RFC 9110, 10.2.3), at most ``MAX_RETRY_AFTER``.
+
+        A date counts from the answer's own ``Date``, where it has one: the clocks may differ.
+        """
         value = self.headers.get("Retry-After", "")
-        return float(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+        if value.isascii() and value.isdigit() and len(value) < 10:
+            return min(float(value), MAX_RETRY_AFTER)
+        until = _seconds(value)
+        if until is None:
+            return None
+        now = _seconds(self.headers.get("Date", ""))
+        return min(max(0.0, until - (time.time() if now is None else now)), MAX_RETRY_AFTER)
+
+
+def _seconds(date: str) -> float | None:
+    """An HTTP-date as seconds since 1970; None where it is none."""
+    try:
+        read = parsedate_to_datetime(date)
+        return read.replace(tzinfo=read.tzinfo or timezone.utc).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 class _Route(Struct, frozen=True):
@@ -48,7 +72,8 @@ class Http:
 
     Parameters
     ----------
-    timeout: seconds until a connection stands, and seconds that the other side may be silent.
+    timeout: seconds until a connection stands, and seconds without a byte in either direction; an answer may take ten
+        times as long from its first byte. However slow a body is, it may go on as long as it moves.
     pool: connections to a host that are kept open; more threads open more, and close them again.
 
     Redirects are answers, never followed; cookies and ``~/.netrc`` (which would add a header to requests that are
@@ -136,9 +161,13 @@ class Http:
         with self._lock:
             from requests.utils import get_environ_proxies
 
+            from .connection import adapter
+
             if self._adapter is None:
                 self._verify = _certificates()
-                self._adapter = _adapter(self._pool, patience=self._timeout[1])
+                self._adapter = adapter(self._pool, patience=self._timeout[1])
+                for name in ("urllib3.connection", "urllib3.connectionpool"):
+                    logging.getLogger(name).addFilter(_without_queries)
             host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
             route = _Route(f"{host}:{port}", get_environ_proxies(origin, no_proxy=None))
             self._routes[origin] = route
@@ -197,44 +226,6 @@ def _read(raw: Any, where: str) -> bytes:
     return bytes(body)
 
 
-def _adapter(pool: int, patience: float) -> HTTPAdapter:
-    from requests.adapters import HTTPAdapter
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-
-    class Patient(HTTPConnection):
-        # urllib3 sends under the connect timeout, and sendall() must be through with a whole block in it: ten seconds
-        # would cut off every uplink slower than 26 KB/s a connection.
-        def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
-            super().endheaders(message_body, encode_chunked=encode_chunked)
-            self.sock.settimeout(patience)
-
-    class PatientTLS(Patient, HTTPSConnection):
-        pass
-
-    class Plain(HTTPConnectionPool):
-        ConnectionCls = Patient
-
-    class TLS(HTTPSConnectionPool):
-        ConnectionCls = PatientTLS
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            _use(self.poolmanager)
-
-        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-            return _use(super().proxy_manager_for(*args, **kwargs))
-
-    def _use(manager: PoolManager) -> PoolManager:
-        manager.pool_classes_by_scheme = {"http": Plain, "https": TLS}
-        return manager
-
-    for name in ("urllib3.connection", "urllib3.connectionpool"):
-        logging.getLogger(name).addFilter(_without_queries)
-    return Adapter(pool_connections=pool, pool_maxsize=pool, max_retries=0)
-
-
 def _without_queries(record: logging.LogRecord) -> bool:
     """urllib3 logs whole URLs, some of them as warnings; the query of a presigned one is a capability."""
     if isinstance(record.args, tuple):
@@ -263,6 +254,8 @@ def _translate(error: Exception, where: str, timeout: tuple[float, float]) -> VV
     from requests import exceptions as r
     from urllib3 import exceptions as u
 
+    from .connection import Dripping
+
     table: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], type[VVOSError], str], ...] = (
         (u.ProxyError, Unavailable, "could not be reached through the proxy that the environment names"),
         (
@@ -276,6 +269,7 @@ def _translate(error: Exception, where: str, timeout: tuple[float, float]) -> VV
         (socket.gaierror, Unavailable, "was not found: its name could not be looked up"),
         (ConnectionRefusedError, Unavailable, "refused the connection; start it, or correct the address"),
         (u.ConnectTimeoutError, Unavailable, f"did not accept a connection within {timeout[0]:g} s"),
+        (Dripping, Unavailable, "began to answer, and did not come to an end"),
         ((TimeoutError, u.ReadTimeoutError), Unavailable, f"was silent for {timeout[1]:g} s"),
         (u.DecodeError, BadAnswer, "answered with a body that cannot be decoded"),
         ((r.InvalidURL, r.InvalidSchema, u.LocationParseError), BadInput, "is not a usable address"),

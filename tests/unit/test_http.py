@@ -7,18 +7,22 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timezone
+from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
 
+from vvos_core import connection
 from vvos_core.errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable
-from vvos_core.http import MAX_ANSWER, Http
+from vvos_core.http import MAX_ANSWER, MAX_RETRY_AFTER, Answer, Http
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET = "/a/key?X-Amz-Signature=5ec2e7"
@@ -226,6 +230,42 @@ def test_headers_are_found_in_any_case_and_retry_after_is_seconds(http: Http) ->
     assert answer.retry_after == 7.0
 
 
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("Sun, 06 Nov 1994 08:49:47 GMT", DATE, 10),
+        ("Sun, 06 Nov 1994 08:49:07 GMT", DATE, 0),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", DATE, 10),  # RFC 9110, 5.6.7: the obsolete forms are read
+        ("Sun Nov  6 08:49:47 1994", DATE, 10),
+        ("Sun, 06 Nov 2094 08:49:37 GMT", DATE, MAX_RETRY_AFTER),
+        ("Sun, 06 Nov 2094 08:49:37 GMT", "", MAX_RETRY_AFTER),
+        (DATE, "", 0),
+        (DATE, "yesterday", 0),
+        ("999999999", "", MAX_RETRY_AFTER),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", DATE, None),
+    ],
+)
+def test_a_retry_after_may_be_a_date_by_the_clock_of_who_sent_it(value: str, date: str, seconds: float | None) -> None:
+    headers = {"Retry-After": value} | ({"Date": date} if date else {})
+    assert Answer(status=503, headers=headers).retry_after == seconds
+
+
+def test_a_date_without_a_clock_beside_it_is_by_ours() -> None:
+    soon = datetime.datetime.now(timezone.utc) + datetime.timedelta(seconds=100)
+    told = Answer(status=503, headers={"Retry-After": format_datetime(soon, usegmt=True)}).retry_after
+    assert told is not None
+    assert 90 < told <= 100
+
+
+@given(value=st.text() | st.from_regex(r"\w{3}, \d+ (Jan|Dec) \d+ \d+:\d+:\d+ ([A-Z]+|[-+]\d+)"), date=st.text())
+def test_any_retry_after_is_nothing_or_within_a_day(value: str, date: str) -> None:
+    told = Answer(status=503, headers={"Retry-After": value, "Date": date}).retry_after
+    assert told is None or 0 <= told <= MAX_RETRY_AFTER
+
+
 @pytest.mark.parametrize("value", ["", "-1", "soon", "1.5", "٣", "9" * 40])
 def test_a_strange_retry_after_is_none(http: Http, value: str) -> None:
     answer = f"HTTP/1.1 503 No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n"
@@ -303,6 +343,105 @@ def test_a_slow_reader_is_given_the_time_of_an_answer_not_that_of_a_connection()
     http = Http(timeout=(0.2, 20.0))
     with Wire(serve) as wire:
         assert http.send("PUT", wire.url, body=Chunk(bytes(32 << 20)), what="put").status == 200
+    http.close()
+
+
+def slowly(stream: socket.socket, count: int, rate: float, wait: Callable[[float], object]) -> None:
+    """Read ``count`` bytes, and what is before them, ``rate`` a second."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += stream.recv(4096)
+    count -= len(head.partition(b"\r\n\r\n")[2])
+    while count > 0 and (got := len(stream.recv(min(count, 4096)))):
+        count -= got
+        wait(got / rate)
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client's sockets buffer little, so that the body moves as slowly as it is read."""
+    connect = socket.socket.connect
+
+    def narrowed(self: socket.socket, address: tuple[str, int]) -> None:
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        # Packets of the loopback's 64 KiB would not fit: the kernel would wait for its timers.
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", narrowed)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_slow_body_goes_on_as_long_as_it_moves(tls: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One block takes four times as long as nothing may move."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    narrow(monkeypatch)
+    size, context = 512 << 10, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        with context.wrap_socket(stream, server_side=True) if tls else stream as link:
+            slowly(link, size, 256 << 10, wire.release.wait)
+            link.sendall(OK)
+
+    http = Http(timeout=(5.0, 0.5))
+    with Wire(serve) as wire:
+        start = time.monotonic()
+        url = f"http{'s' * tls}://127.0.0.1:{wire.port}/"
+        assert http.send("PUT", url, body=Chunk(bytes(size)), what="put").status == 200
+        assert time.monotonic() - start > 2 * 0.5
+    http.close()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_body_that_does_not_move_has_stalled(tls: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    narrow(monkeypatch)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        with context.wrap_socket(stream, server_side=True) if tls else stream as link:
+            link.recv(1000)
+            wire.release.wait(20)
+
+    http = Http(timeout=(5.0, 0.2))
+    start = time.monotonic()
+    with Wire(serve) as wire, pytest.raises(Unavailable, match=r"was silent for 0\.2 s"):
+        http.send("PUT", f"http{'s' * tls}://127.0.0.1:{wire.port}/", body=Chunk(bytes(2 << 20)), what="put")
+    assert time.monotonic() - start < 5
+    http.close()
+
+
+def test_what_the_kernel_still_sends_is_waited_for_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The body fits into the socket's buffer, and is read more slowly than the other side may be silent."""
+    size = 300 << 10
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        slowly(stream, size, 200 << 10, wire.release.wait)
+        stream.sendall(OK)
+
+    http = Http(timeout=(5.0, 0.5))
+    with Wire(serve) as wire:
+        assert http.send("PUT", wire.url, body=Chunk(bytes(size)), what="put").status == 200
+    http.close()
+
+
+@pytest.mark.parametrize("begins", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_an_answer_that_drips_comes_to_an_end(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_ROUNDS", 1.5)
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        stream.sendall(begins)
+        while not wire.release.wait(0.01):
+            stream.sendall(b"X")
+
+    http = Http(timeout=(5.0, 0.5))
+    with Wire(serve) as wire, pytest.raises(Unavailable, match="did not come to an end") as caught:
+        http.send("GET", wire.url + SECRET, what="get")
+    assert "5ec2e7" not in "".join(traceback.format_exception(caught.value))
     http.close()
 
 
