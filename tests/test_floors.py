@@ -22,6 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
         "source",
         "http",
         "connection",
+        "egress",
         "preflight",
         "retry",
         "interrupt",

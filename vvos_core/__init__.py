@@ -6,12 +6,12 @@ The map of the house, from the ground up; each floor imports only what stands ab
   how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
-- `source`, `connection`, `http`, `preflight`, `retry`: reading what is uploaded, what a stall is, one HTTP request, what a
-  browser may do, when to try again
+- `source`, `connection`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded, what a stall is, one HTTP
+  request, one that must not reach into the own network, what a browser may do, when to try again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
-- `builtin/`: plugins of the core's own: the broker as a client sees it
+- `builtin/`: plugins of the core's own: the broker as a client sees it, webhooks
 - `entries`, `work`, `engine`, `results`: what was added, doing what the machine says, what became of it
 - `keeper`, `control`: what the journal keeps of a run; what a user wishes of it
 - `destination`, `client`, `submission`, `unfinished`: where uploads go; `VVOS`, the client's face; a submit in the
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         Chunk as Chunk,
         DiagnoseRequest as DiagnoseRequest,
         Diagnosis as Diagnosis,
+        Event as Event,
         ExistsRequest as ExistsRequest,
         Finding as Finding,
         Finished as Finished,
@@ -112,8 +113,8 @@ _FACE = {
         "for_status from_code "
     ),
     "model": (
-        "GIB MIB Ask Call Checksum Chunk DiagnoseRequest Diagnosis ExistsRequest Finding Finished Found Grant "
-        "Hasher Notified NotifyRequest Plan Receipt Rules Secret Stored TokenRequest Unfinished "
+        "GIB MIB Ask Call Checksum Chunk DiagnoseRequest Diagnosis Event ExistsRequest Finding Finished "
+        "Found Grant Hasher Notified NotifyRequest Plan Receipt Rules Secret Stored TokenRequest Unfinished "
     ),
     "keys": "check_key",
     "plan": "plan_chunks",

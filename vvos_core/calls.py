@@ -130,16 +130,31 @@ class Calls:
             raise ContractBroken(f"{self.name}: notify is not implemented, or answered None.")
         return _one_each(self.name, "notify", answers[0], len(request.objects), Notified)
 
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """The names of the other plugins that hear of finished objects, in the order in which they were given."""
+        return tuple(
+            implementation.plugin_name
+            for implementation in self._manager.hook.notify.get_hookimpls()
+            if implementation.plugin is not self._answering and not _wraps(implementation)
+        )
+
+    def tell_one(self, listener: str, request: NotifyRequest) -> None:
+        """Tell one of ``listeners`` of objects that passed. Raises what it raises."""
+        others = [
+            implementation.plugin
+            for implementation in self._manager.hook.notify.get_hookimpls()
+            if implementation.plugin_name != listener and not _wraps(implementation)
+        ]
+        self._manager.subset_hook_caller("notify", others)(request=request)
+
     def tell(self, request: NotifyRequest) -> None:
         """Tell every other plugin of objects that passed. One that fails is logged and keeps nobody from being told."""
-        for implementation in self._manager.hook.notify.get_hookimpls():
-            if implementation.plugin is self._answering or not request.objects:
-                continue
-            others = [plugin for plugin in self._manager.get_plugins() if plugin is not implementation.plugin]
+        for listener in self.listeners if request.objects else ():
             try:
-                self._manager.subset_hook_caller("notify", others)(request=request)
+                self.tell_one(listener, request)
             except Exception:  # whatever a listener does must not reach the next one
-                log.exception("the plugin %s failed in notify", implementation.plugin_name)
+                log.exception("the plugin %s failed in notify", listener)
 
     def notify(self, request: NotifyRequest) -> list[Notified | VVOSError]:
         """Verify each object, then tell the other plugins of those that passed."""
@@ -163,6 +178,10 @@ class Calls:
         """What the provider finds wrong with its service and bucket; None where it cannot tell."""
         answer = _ask(self.name, "diagnose", self._manager.hook.diagnose, request=request)
         return None if answer is None else _of_type(self.name, "diagnose", answer, Diagnosis)
+
+
+def _wraps(implementation: pluggy.HookImpl) -> bool:
+    return implementation.wrapper or implementation.hookwrapper
 
 
 def _ask(name: str, hook: str, caller: Any, **arguments: object) -> Any:

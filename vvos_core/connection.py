@@ -10,12 +10,17 @@ import io
 import socket
 import struct
 import time
+from collections.abc import Callable
 from http.client import HTTPResponse
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError
+
+Connect = Callable[[str, int, float], socket.socket]
+"""Opens a connection to a host and port, within so many seconds. Raises ``OSError``, or any ``VVOSError``."""
 
 ANSWER_ROUNDS = 10
 """An answer must be through this many times the patience after its first byte, however it drips."""
@@ -26,8 +31,12 @@ class Dripping(TimeoutError):
     """An answer that moves, and does not end."""
 
 
-def adapter(pool: int, patience: float) -> HTTPAdapter:
-    """requests' adapter over such connections. ``patience``: seconds without a byte, in either direction."""
+def adapter(pool: int, timeout: tuple[float, float], connect: Connect | None = None) -> HTTPAdapter:
+    """requests' adapter over such connections; ``connect`` opens them, in place of the system's way.
+
+    ``timeout``: seconds until a connection stands, and seconds without a byte, in either direction.
+    """
+    patience = timeout[1]
 
     class Answer(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -36,6 +45,15 @@ def adapter(pool: int, patience: float) -> HTTPAdapter:
 
     class Steady(HTTPConnection):
         response_class = Answer
+
+        # Where TLS follows, it is still the host's name that is sent and that the certificate must have.
+        def _new_conn(self) -> socket.socket:
+            if connect is None:
+                return super()._new_conn()
+            try:
+                return connect(self.host, self.port, timeout[0])
+            except TimeoutError as error:
+                raise ConnectTimeoutError from error
 
         # urllib3 sends under the connect timeout: ten seconds are too few for what comes after the headers.
         def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
     from requests.models import PreparedRequest
 
+    from .connection import Connect
+
 MAX_ANSWER = 4 * MIB
 """The longest answer body that is read, in bytes: the grant of 10,000 parts is an eighth of it."""
 
@@ -75,15 +77,19 @@ class Http:
     timeout: seconds until a connection stands, and seconds without a byte in either direction; an answer may take ten
         times as long from its first byte. However slow a body is, it may go on as long as it moves.
     pool: connections to a host that are kept open; more threads open more, and close them again.
+    connect: opens the connections, in place of the system's way; then no proxy is asked to open them.
 
     Redirects are answers, never followed; cookies and ``~/.netrc`` (which would add a header to requests that are
     signed) are not looked at. Proxies and the certificate bundle come from the usual variables of the environment
     (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` …), read once for each host.
     """
 
-    def __init__(self, *, timeout: tuple[float, float] = (10.0, 60.0), pool: int = 32) -> None:
+    def __init__(
+        self, *, timeout: tuple[float, float] = (10.0, 60.0), pool: int = 32, connect: Connect | None = None
+    ) -> None:
         self._timeout = timeout
         self._pool = pool
+        self._open = connect
         self._lock = threading.Lock()
         self._adapter: HTTPAdapter | None = None
         self._verify: bool | str = True
@@ -165,11 +171,12 @@ class Http:
 
             if self._adapter is None:
                 self._verify = _certificates()
-                self._adapter = adapter(self._pool, patience=self._timeout[1])
+                self._adapter = adapter(self._pool, self._timeout, self._open)
                 for name in ("urllib3.connection", "urllib3.connectionpool"):
                     logging.getLogger(name).addFilter(_without_queries)
             host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            route = _Route(f"{host}:{port}", get_environ_proxies(origin, no_proxy=None))
+            proxies = {} if self._open else get_environ_proxies(origin, no_proxy=None)
+            route = _Route(f"{host}:{port}", proxies)
             self._routes[origin] = route
             return self._adapter, route
 

@@ -62,6 +62,7 @@ def provider_class(name: str) -> type[Provider]:
 def load(profile: Profile, plugins: Sequence[object] = ()) -> Calls:
     """The hooks of ``profile``, answered by its provider; ``plugins`` listen besides (``notify``) or wrap.
 
+    A plugin is called by its attribute ``name``, or else by its class, and the second of one class by a number too.
     Raises ``PluginError`` for the provider and ``ConfigError`` for its settings.
     """
     cls = provider_class(profile.provider)
@@ -110,8 +111,9 @@ def _manager(name: str, answering: object, others: Sequence[object] = ()) -> plu
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Spec)
     for plugin in (answering, *others):
+        called = name if plugin is answering else _called(plugin, manager)
         try:
-            manager.register(plugin, name=name if plugin is answering else None)
+            manager.register(plugin, name=called)
             manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             who = _who(_the_one(name)) if plugin is answering else _listener(plugin)
@@ -129,9 +131,28 @@ def _manager(name: str, answering: object, others: Sequence[object] = ()) -> plu
     return manager
 
 
+def _called(plugin: object, manager: pluggy.PluginManager) -> str:
+    """The name of a plugin that is no provider, by which a broker also remembers what it was told."""
+    given = getattr(plugin, "name", None)
+    if isinstance(given, str) and given:
+        if manager.has_plugin(given):
+            raise PluginError(f"two plugins have the name {given!r}; give each another.")
+        return given
+    called = _class(plugin)
+    count = 1
+    while manager.has_plugin(called):
+        count += 1
+        called = f"{_class(plugin)} {count}"
+    return called
+
+
 def _listener(plugin: object) -> str:
+    return f"the plugin {_class(plugin)}"
+
+
+def _class(plugin: object) -> str:
     cls = plugin if isinstance(plugin, type) else type(plugin)
-    return f"the plugin {cls.__module__}.{cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _said(error: Exception) -> str:

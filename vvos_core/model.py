@@ -180,12 +180,29 @@ class Stored(Struct, frozen=True, kw_only=True):
     """``algorithm:value`` as the service computed it; empty where it said none."""
 
 
+class Event(Struct, frozen=True, kw_only=True):
+    """What a broker recorded of a finished upload, and tells one listener."""
+
+    id: str
+    """The idempotency key: the same whenever this listener is told of this upload, and no other's."""
+    url: str
+    """As ``notifier`` answered it."""
+    who: str
+    """To whom the upload was granted."""
+    request_id: str
+    """Names the batch of the upload."""
+    at: float
+    """When it was recorded: seconds since 1970, UTC."""
+
+
 class Finished(Struct, frozen=True, kw_only=True):
     """A finished upload, as told to ``notify``: its grant, and what the client read."""
 
     grant: Grant
     size: int
     checksum: str = ""
+    event: Event | None = None
+    """Where a broker tells a listener; the grant is then without what would let anybody put."""
 
 
 class NotifyRequest(Struct, frozen=True, kw_only=True):

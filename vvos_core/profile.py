@@ -12,10 +12,20 @@ from msgspec import Meta, Struct, field
 from .configuration.config import FILE, HEAD, Config, Origin, Profile, Raw, no_profile, refused
 from .configuration.document import BadToml, Document, Place, dotted, quoted
 from .configuration.environment import CONFIG, Overrides, overrides, segment
-from .configuration.sections import ApiSettings, BrokerSettings, inline_headers
+from .configuration.sections import ApiSettings, BrokerSettings, WebhookSettings, inline_headers
 from .configuration.settings import Mistake, check, nearest
 
-__all__ = ["ApiSettings", "BrokerSettings", "Config", "Mistake", "Profile", "examine", "find_mistakes", "load"]
+__all__ = [
+    "ApiSettings",
+    "BrokerSettings",
+    "Config",
+    "Mistake",
+    "Profile",
+    "WebhookSettings",
+    "examine",
+    "find_mistakes",
+    "load",
+]
 
 
 def load(

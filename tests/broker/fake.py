@@ -17,6 +17,7 @@ from vvos_core.broker.service import Broker, Request, Response
 from vvos_core.errors import ConfigError, Mismatch, NotFound, Unavailable, VVOSError
 from vvos_core.model import (
     MIB,
+    Event,
     ExistsRequest,
     Found,
     Grant,
@@ -57,8 +58,11 @@ class FakeCalls:
         self.asked: list[str] = []
         self.requests: list[Any] = []
         self.aborted: list[str] = []
+        self.listeners: tuple[str, ...] = ("ear",)
         self.told: list[str] = []
         self.begun: dict[str, list[Unfinished]] = {}
+        self.events: list[Event] = []
+        self.hear: Callable[[str, NotifyRequest], None] = lambda listener, request: None
         self.down = False
         self.refuses: dict[str, VVOSError] = {}
         self.before: Callable[[str], None] = lambda name: None
@@ -137,9 +141,11 @@ class FakeCalls:
                 answers.append(Notified(key=done.grant.key, url=f"https://fake.test/{done.grant.key}"))
         return answers
 
-    def tell(self, request: NotifyRequest) -> None:
+    def tell_one(self, listener: str, request: NotifyRequest) -> None:
+        self.hear(listener, request)
         with self._lock:
             self.told += [done.grant.key for done in request.objects]
+            self.events += [done.event for done in request.objects if done.event]
 
     def abort(self, grant: Grant) -> None:
         with self._lock:
@@ -187,6 +193,11 @@ class Bench:
             business=business,
             clock=self.clock,
         )
+
+    def deliver(self) -> list[str]:
+        """The keys that listeners were told, in the order in which they were."""
+        self.broker.deliver()
+        return self.fake.told
 
     def send(self, name: Any, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
         return self.broker.answer(name, Request(headers=headers or {}, body=body, request_id="test"))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def before(name):
     print("entered", flush=True)
     sys.stdin.readline()
 
-def load(profile):
+def load(profile, plugins):
     calls = FakeCalls()
     calls.before = before
     return calls
@@ -66,7 +66,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the profiles that were opened, each as a fake."""
     names: list[str] = []
 
-    def load(profile: Profile) -> FakeCalls:
+    def load(profile: Profile, plugins: Sequence[object]) -> FakeCalls:
         names.append(profile.name)
         return FakeCalls()
 

@@ -13,6 +13,8 @@
     service     request → response, for all calls
     asking      what the providers are asked for the files of a gettoken
     granting    what gettoken does
+    outbox      what listeners are still to be told
+    delivery    tells them
     finishing   what exists and notifier do
     logs        the log, and what of an error a client may see
     app         the ASGI application
@@ -25,7 +27,7 @@ Importing this package, or ``serve``, needs none of what the extra ``broker`` in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,14 +43,14 @@ __all__ = ["create_app", "extra"]
 _EXTRA = frozenset({"anyio", "cryptography", "sqlalchemy", "starlette", "structlog", "uvicorn"})
 
 
-def create_app(config: Config, *, business: object | None = None) -> Starlette:
+def create_app(config: Config, *, business: object | None = None, plugins: Sequence[object] = ()) -> Starlette:
     """The broker as an ASGI application, to be run or to be mounted in another; see ``app.create_app``.
 
     Raises ``ConfigError``, also when the extra ``broker`` is not installed.
     """
     with extra():
         from . import app
-    return app.create_app(config, business=business)
+    return app.create_app(config, business=business, plugins=plugins)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,17 @@ from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
+from ..builtin.webhooks import Webhook
+from ..calls import Calls
 from ..errors import BadInput, NotFound, TooLarge, Unavailable, VVOSError
 from ..loader import load
 from . import openapi
+from .delivery import Counts, Delivery
 from .hooks import CallName
 from .ledger import Ledger
 from .logs import log
 from .policies import find
+from .profiles import Profiles
 from .service import Broker, Request, Response, refuse, too_long
 
 if TYPE_CHECKING:
@@ -41,13 +45,21 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CALLS: tuple[CallName, ...] = ("gettoken", "exists", "notifier")
 
 
-def create_app(config: Config, *, business: object | None = None, clock: Callable[[], float] = time.time) -> Starlette:
+def create_app(
+    config: Config,
+    *,
+    business: object | None = None,
+    plugins: Sequence[object] = (),
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
     """The broker that ``config`` describes, as an ASGI application that may be mounted under any path.
 
     Parameters
     ----------
     config: its ``[broker]`` table and its profiles.
     business: the object with the business's hooks (``hooks.BusinessSpec``), instead of the one that ``config`` names.
+    plugins: objects with the hook ``notify``, told of finished uploads beside the configuration's webhooks. What one
+        was told is remembered by its attribute ``name``, or else its class; keep it.
     clock: seconds since 1970, UTC.
 
     Raises ``ConfigError`` and ``PluginError``: whatever can be known to be wrong is said here, not in the first call.
@@ -57,13 +69,34 @@ def create_app(config: Config, *, business: object | None = None, clock: Callabl
         business = find(settings.business)
     broker = Broker(
         settings,
-        lambda name: load(config.profile(name)),
-        open_ledger=lambda: Ledger(settings.database_url, connections=THREADS),
+        profile_opener(config, plugins),
+        open_ledger=lambda: open_ledger(config),
         default_profile=config.profile(settings.profile or None).name,
         business=business,
         clock=clock,
     )
     return application(broker)
+
+
+def profile_opener(config: Config, plugins: Sequence[object] = ()) -> Callable[[str], Calls]:
+    """What opens a profile of ``config`` by its name, with its listeners: the configured webhooks and ``plugins``."""
+    listeners = (*map(Webhook, config.broker.webhooks), *plugins)
+    return lambda name: load(config.profile(name), listeners)
+
+
+def open_ledger(config: Config) -> Ledger:
+    """The database that ``config`` names. Raises ``ConfigError``."""
+    return Ledger(config.broker.database_url, connections=THREADS)
+
+
+def deliver(config: Config) -> Counts:
+    """Tell the configured webhooks what is due; return when nothing is. Raises ``ConfigError`` and ``Unavailable``."""
+    profiles = Profiles(profile_opener(config), config.broker.profile)
+    ledger = open_ledger(config)
+    try:
+        return Delivery(ledger.outbox, profiles, [webhook.name for webhook in config.broker.webhooks]).drain()
+    finally:
+        ledger.close()
 
 
 def application(broker: Broker) -> Starlette:
@@ -85,8 +118,9 @@ def application(broker: Broker) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # A mounted application gets no lifespan: it does not sweep (``vvos broker sweep`` does), and returns its
-        # connections late.
+        # A mounted application gets no lifespan: its first call starts the delivery, which nothing stops, and it does
+        # not sweep (``vvos broker sweep`` does).
+        broker.start()
         with broker.sweeping.every(broker.settings.sweep_every):
             yield
         await anyio.to_thread.run_sync(broker.close)
@@ -106,6 +140,7 @@ def _endpoint(broker: Broker, name: CallName, limiter: anyio.CapacityLimiter) ->
 
     async def endpoint(request: HttpRequest) -> HttpResponse:
         request_id = _request_id(request)
+        broker.start()
         try:
             _media(request)
             body = await _body(request, most)

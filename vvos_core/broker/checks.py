@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from ..errors import BadInput, DuplicateKey, KeyNotGranted, Mismatch, TooLarge
 from ..keys import check_key
@@ -17,6 +20,9 @@ MAX_METADATA_BYTES = 2048
 MAX_METADATA_ENTRIES = 64
 MAX_TYPE_CHARS = 255
 MAX_CLIENT_CHARS = 200
+
+MAX_PARAMS_BYTES = 16 * 1024
+"""The business parameters of a notifier, as JSON: each listener is told them with each of its keys."""
 
 _CHECKSUM = re.compile(r"[a-z0-9-]{1,32}:[A-Za-z0-9+/=_-]{1,128}")
 _TYPE = re.compile(r"[!-~]+(?:[ ]+[!-~]+)*")
@@ -36,6 +42,13 @@ def count(keys: Sequence[str], files: Mapping[str, object], most: int) -> None:
     for key in files:
         if key not in every:
             raise BadInput(f"`files`: {short(key)} is not in `keys`.")
+
+
+def params(given: Mapping[str, Any]) -> None:
+    """What the business adds to a notifier is short enough to be told to others."""
+    length = len(msgspec.json.encode(given))
+    if length > MAX_PARAMS_BYTES:
+        raise TooLarge(f"the business parameters have {length} bytes, and at most {MAX_PARAMS_BYTES} are allowed here.")
 
 
 def client_keys(keys: Sequence[str], max_bytes: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 
@@ -12,7 +12,7 @@ from ..model import Call, ExistsRequest, Finished, Found, Grant, Notified, Notif
 from . import checks
 from .hooks import BusinessCall
 from .ledger import Entry, Ledger
-from .logs import log, shown
+from .logs import shown
 from .messages import (
     Exists,
     ExistsAnswer,
@@ -56,14 +56,19 @@ class Looking:
 
 
 class Finishing:
-    """What notifier does: each object is verified, recorded once, and only then answered and told to others."""
+    """What notifier does: each object is verified, recorded once, for its listeners too, and only then answered.
 
-    def __init__(self, profiles: Profiles, ledger: Ledger) -> None:
+    ``recorded`` is called when there is something new to tell.
+    """
+
+    def __init__(self, profiles: Profiles, ledger: Ledger, recorded: Callable[[], None]) -> None:
         self._profiles = profiles
         self._ledger = ledger
+        self._recorded = recorded
 
     def finish(self, message: Notifier, opened: Opened, grants: Sequence[Grant], call: BusinessCall) -> NotifierAnswer:
         """The url of each finished upload, or why there is none. The same again for whoever asks again."""
+        checks.params(call.params)
         errors: dict[str, VVOSError] = {}
         for grant in grants:
             try:
@@ -87,10 +92,12 @@ class Finishing:
             if isinstance(verdict, VVOSError):
                 errors[done.grant.key] = verdict
             else:
-                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=done.checksum))
-        recorded, new = self._ledger.notify(opened.who, opened.request_id, passed, call.now)
+                listeners = self._profiles.calls(done.grant.profile).listeners
+                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=done.checksum, listeners=listeners))
+        recorded, new = self._ledger.notify(opened.who, opened.request_id, passed, call.now, Call(body=call.params))
         urls.update(recorded)
-        self._tell([done for done in finished if done.grant.key in new], call)
+        if new:
+            self._recorded()
         objects = [ObjectUrl(key=grant.key, url=urls[grant.key]) for grant in grants if grant.key in urls]
         failed = [Failed.of(grant.key, shown(errors[grant.key])) for grant in grants if grant.key in errors]
         success, code = outcome(len(objects), failed)
@@ -109,16 +116,6 @@ class Finishing:
             )
             for done, verdict in zip(finished, verdicts, strict=True)
         ]
-
-    def _tell(self, finished: Sequence[Finished], call: BusinessCall) -> None:
-        batches: dict[str, list[Finished]] = {}
-        for done in finished:
-            batches.setdefault(done.grant.profile, []).append(done)
-        for profile, batch in batches.items():
-            try:
-                self._profiles.calls(profile).tell(NotifyRequest(objects=tuple(batch), call=Call(body=call.params)))
-            except Exception:  # noqa: BLE001  # recorded is recorded: the answer does not depend on who listens
-                log.exception("tell failed", profile=profile)
 
 
 def _state(key: str, found: Found) -> ObjectState:

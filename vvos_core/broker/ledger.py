@@ -8,12 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, bindparam, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeout
 
 from ..errors import Unavailable
-from ..model import Grant
+from ..model import Call, Event, Finished, Grant, NotifyRequest
+from . import outbox
 from .schema import BEGUN, GRANTS, NOTIFIED, UPLOADS, open_database
 
 _AT_ONCE = 500  # keys in one IN: older SQLite takes 999 parameters
@@ -35,6 +37,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     grant: Grant
     url: str
     checksum: str
+    listeners: tuple[str, ...] = ()
+    """Who is to be told of it."""
+
+
+_NO_CALL = Call()
 
 
 class Ledger:
@@ -54,6 +61,7 @@ class Ledger:
         insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         self._add_grant = insert(GRANTS).on_conflict_do_nothing().returning(GRANTS.c.request)
         self._add_upload = insert(UPLOADS).on_conflict_do_nothing()
+        self.outbox = outbox.Outbox(self._connect)
         self._add_notified = insert(NOTIFIED).on_conflict_do_nothing().returning(NOTIFIED.c.upload)
 
     def close(self) -> None:
@@ -135,9 +143,12 @@ class Ledger:
             return _urls(connection, uploads)
 
     def notify(
-        self, who: str, request_id: str, entries: Sequence[Entry], now: float
+        self, who: str, request_id: str, entries: Sequence[Entry], now: float, call: Call = _NO_CALL
     ) -> tuple[dict[str, str], set[str]]:
-        """Record finished uploads, all or none: the url of each server key, and the keys recorded only now."""
+        """Record finished uploads, all or none: the url of each server key, and the keys recorded only now.
+
+        What is recorded now is put into the outbox for its listeners, together with ``call``.
+        """
         uploads = {_upload(who, request_id, entry.grant): entry for entry in entries}
         # In one order, always: two transactions that insert the same rows in different orders would block each other.
         rows = [
@@ -161,6 +172,11 @@ class Ledger:
             finished = [{"this": upload} for upload in sorted(added) if uploads[upload].grant.upload_id]
             if finished:
                 connection.execute(_FINISH, finished)
+            told = [
+                row for upload in sorted(added) for row in _told(upload, uploads[upload], who, request_id, now, call)
+            ]
+            if told:
+                connection.execute(outbox.ADD, told)
             late = {upload: entry.grant.key for upload, entry in uploads.items() if upload not in added}
             urls = _urls(connection, late)
         new = {uploads[upload].grant.key: uploads[upload].url for upload in added}
@@ -231,6 +247,14 @@ def _uploads(who: str, request_id: str, grants: Sequence[Grant]) -> list[dict[st
         if grant.upload_id
     ]
     return sorted(rows, key=lambda row: row["upload"])
+
+
+def _told(upload: bytes, entry: Entry, who: str, request_id: str, now: float, call: Call) -> list[dict[str, Any]]:
+    """The outbox's rows. A listener learns what the object is, and nothing with which it could be put again."""
+    event = Event(id="", url=entry.url, who=who, request_id=request_id, at=now)
+    grant = replace(entry.grant, upload_id="", access_token="", data={})
+    done = Finished(grant=grant, size=grant.size, checksum=entry.checksum, event=event)
+    return outbox.rows(upload, NotifyRequest(objects=(done,), call=call), entry.listeners)
 
 
 def _upload(who: str, request_id: str, grant: Grant) -> bytes:

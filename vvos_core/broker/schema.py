@@ -12,6 +12,7 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -107,6 +108,31 @@ NOTIFIED = Table(
     Column("checksum", Text, nullable=False),
     Column("notified_at", Float(53), nullable=False),
 )
+
+OUTBOX = Table(
+    "vvos_outbox",
+    _metadata,
+    # Later ones have larger numbers, and none is used again.
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("event_id", String(40), nullable=False, unique=True),
+    Column("listener", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    # SHA-256 of listener, profile and key: what is delivered in order.
+    Column("line", LargeBinary(32), nullable=False),
+    # The JSON of a NotifyRequest.
+    Column("payload", LargeBinary, nullable=False),
+    Column("recorded_at", Float(53), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("dead_at", Float(53)),
+    Column("error", Text, nullable=False),
+    Column("claimed_by", String(32), nullable=False),
+    Column("claimed_until", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("vvos_outbox_line", OUTBOX.c.line, OUTBOX.c.sequence)
+Index("vvos_outbox_due", OUTBOX.c.listener, OUTBOX.c.due_at)
 
 
 def open_database(url: str, connections: int) -> Engine:

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, field
 from ..calls import Calls
 from ..errors import Denied, TooLarge, Unavailable, VVOSError
 from . import checks
+from .delivery import Counts, Delivery
 from .finishing import Finishing, Looking
 from .granting import Granting, Refused
 from .hooks import Access, BusinessCall, CallName
@@ -81,15 +82,25 @@ class Broker:
         self._granting = Granting(settings, self._business, profiles, self._seal, ledger, leftovers, clock)
         self.sweeping = Sweeping(profiles, leftovers, settings.sweep_after, clock)
         self._looking = Looking(profiles)
-        self._finishing = Finishing(profiles, ledger)
+        self._delivery = Delivery(ledger.outbox, profiles, profiles.calls(profiles.default).listeners, clock=clock)
+        self._finishing = Finishing(profiles, ledger, self._delivery.wake)
         self._calls: dict[CallName, Callable[[Request, dict[str, Any]], Any]] = {
             "gettoken": self._gettoken,
             "exists": self._exists,
             "notifier": self._notifier,
         }
 
+    def start(self) -> None:
+        """Tell listeners in the background, also of what was recorded before. Harmless when it is started already."""
+        self._delivery.start()
+
+    def deliver(self) -> Counts:
+        """Tell listeners what is due now, where the broker is not started. Raises ``Unavailable``."""
+        return self._delivery.drain()
+
     def close(self) -> None:
-        """Give the database's connections back."""
+        """Stop telling listeners, and give the database's connections back."""
+        self._delivery.stop()
         self._ledger.close()
 
     def answer(self, name: CallName, request: Request) -> Response:

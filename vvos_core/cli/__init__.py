@@ -1,11 +1,13 @@
 """The command line, ``vvos``.
 
-    commands    the group and its commands, each imported when it is called
+    commands    the group and its commands, each imported when it is called (lazy)
     outcome     what an error becomes: a sentence and an exit status
     text        what may reach a terminal
     put         uploads; it uses
                 display and bars (what a person sees), document (``--json``), address (``--api``)
     serve, providers, doctor, config, emulate    the other commands
+    uploads, resume, abort    what earlier runs left
+    broker      and broker_sweep, broker_outbox, broker_retry, broker_deliver: looking after a broker
     demo        and samples, its files
     skeleton    what `providers new` writes
     emulators   finds the emulators that distributions offer

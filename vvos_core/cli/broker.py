@@ -1,22 +1,20 @@
-"""The group ``vvos broker``: what looks after a broker's database, each command in a module of its own."""
+"""``vvos broker``: what the operator of a broker does beside serving."""
 
 from __future__ import annotations
 
 import click
 
-from .commands import LazyGroup
+from .lazy import LazyGroup
 
 SUMMARIES = {
     "sweep": "Abort unfinished uploads that expired.",
+    "outbox": "List what listeners are still to be told.",
+    "retry": "Deliver again what was given up.",
+    "deliver": "Tell listeners what is due, then end.",
 }
-"""Each command and its one line; the module is ``broker_`` and the command's name."""
+"""Each command and its one line in the help; the module ``broker_NAME`` has it."""
 
 
-class BrokerGroup(LazyGroup):
-    summaries = SUMMARIES
-    before = "broker_"
-
-
-@click.group(cls=BrokerGroup, short_help="Look after a broker's database.")
+@click.group(short_help="Look after a broker.", cls=LazyGroup, summaries=SUMMARIES, prefix="broker_")
 def broker() -> None:
-    """Look after a broker's database, also while it serves."""
+    """Look after a broker: on its machine, with its configuration, while it runs or not."""

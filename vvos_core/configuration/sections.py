@@ -1,7 +1,8 @@
-"""The two tables of ``vvos.toml`` that are the core's own: ``[api]`` for the client, ``[broker]`` for the broker."""
+"""The tables of ``vvos.toml`` that are the core's own: ``[api]`` for the client, ``[broker]`` for the broker."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -86,6 +87,21 @@ def _origin(value: str) -> str:
     )
 
 
+def _webhook_secret(value: Secret) -> str:
+    try:
+        long = len(webhook_key(value.reveal())) >= 24
+    except ValueError:
+        return "begins with whsec_, but what follows is not base64"
+    return "" if long else "is too short; it takes 24 bytes or more: whsec_ and their base64, or as many characters"
+
+
+def _webhooks(values: tuple[WebhookSettings, ...]) -> str:
+    names = [value.name for value in values]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    return f"there are two webhooks with the name {twice!r}; give each its own" if twice else ""
+
+
+_NAME = "a name of 1 to 64 letters, digits, '.', '_' and '-'"
 _Url = Annotated[str, Must(_url)]
 
 
@@ -104,6 +120,18 @@ class ApiSettings(Struct, frozen=True, kw_only=True):
     """HTTP headers of all three calls."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """Seconds to wait for the broker."""
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True):
+    """``[[broker.webhooks]]``: an address that is told of finished uploads."""
+
+    name: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z", description=_NAME)]
+    """By it the broker remembers what was delivered."""
+    url: Annotated[str, Meta(min_length=1), Must(_url)]
+    secret: Annotated[tuple[Annotated[Secret, Must(_webhook_secret)], ...], Meta(min_length=1)]
+    """What deliveries are signed with; while it is being changed, the new and the old one."""
+    allow_private: bool = False
+    """Also where the address is not one of the internet's."""
 
 
 class BrokerSettings(Struct, frozen=True, kw_only=True):
@@ -142,11 +170,23 @@ class BrokerSettings(Struct, frozen=True, kw_only=True):
     """Seconds after its expiry at which an unfinished upload is aborted; a token can be renewed for seven days."""
     cors_origins: tuple[Annotated[str, Must(_origin)], ...] = ()
     """The origins whose pages may call the broker from a browser."""
+    webhooks: Annotated[tuple[WebhookSettings, ...], Must(_webhooks)] = ()
+    """Who is told of finished uploads."""
 
     @property
     def database_url(self) -> str:
         """The database's address as it is; never to be shown."""
         return self.database.reveal() if isinstance(self.database, Secret) else self.database
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key of the MAC: ``whsec_`` and base64 (Standard Webhooks), or any other text as it is.
+
+    Raises ``ValueError`` for what is not base64.
+    """
+    if secret.startswith("whsec_"):
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    return secret.encode()
 
 
 def inline_headers(raw: Mapping[str, Any]) -> dict[str, Any]:
