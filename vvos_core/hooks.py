@@ -79,7 +79,8 @@ class Spec:
 
         The plugin that answers for the storage (the provider, or the broker as a client sees it) is asked first:
         it verifies each object and answers its url, or why not. Then every other plugin is told of those that
-        passed; it answers an empty list, and its failure keeps nobody else from being told.
+        passed; it answers an empty list, and its failure keeps nobody else from being told. A broker tells them from
+        its outbox, one object at a time, with its ``event``; again when they raise, but not after ``NotFound``.
         """
 
     @hookspec

@@ -28,6 +28,7 @@ VALUES = [
     model.Receipt,
     model.Stored,
     model.Finished,
+    model.Event,
     model.NotifyRequest,
     model.Notified,
     model.DiagnoseRequest,

@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 from vvos_core.configuration.document import Document
 from vvos_core.errors import ConfigError
 from vvos_core.model import Secret
-from vvos_core.profile import ApiSettings, BrokerSettings, Config, Profile, find_mistakes, load
+from vvos_core.profile import ApiSettings, BrokerSettings, Config, Profile, WebhookSettings, find_mistakes, load
 
 LEAK = "s3cr3t-value-of-more-than-32-letters"
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -519,12 +519,18 @@ def test_the_examples_load(number: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("heading", "settings"),
-    [("`[api]`", ApiSettings), ("`[broker]`", BrokerSettings), ("`[profiles.NAME]`", Profile), ("The top", Config)],
+    [
+        ("`[api]`", ApiSettings),
+        ("`[broker]`", BrokerSettings),
+        ("`[[broker.webhooks]]`", WebhookSettings),
+        ("`[profiles.NAME]`", Profile),
+        ("The top", Config),
+    ],
 )
 def test_every_key_is_documented(heading: str, settings: type[msgspec.Struct]) -> None:
     section = DOCS.read_text(encoding="utf-8").split(f"### {heading}\n")[1].split("\n#")[0]
     rows = {row[0]: row[1] for row in re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", section, re.MULTILINE)}
-    made_elsewhere = {"name", "settings", "origin", "path"}
+    made_elsewhere = {"name", "settings", "origin", "path"} if settings in (Profile, Config) else set()
     fields = [field for field in msgspec.structs.fields(settings) if field.name not in made_elsewhere]
     assert set(rows) == {field.name for field in fields}
     for field in fields:
