@@ -70,7 +70,7 @@ def test_a_listener_is_given_nothing_to_put_with(ledger: Ledger) -> None:
 
 
 def test_the_id_is_of_the_upload_and_the_listener(any_database: str, tmp_path: Any) -> None:
-    ids = set()
+    ids: set[str] = set()
     for url in (any_database, f"sqlite:///{tmp_path / 'another.db'}"):
         ledger = Ledger(url)
         record(ledger, "a", now=NOW + len(ids))

@@ -59,7 +59,7 @@ def in_order(receiver: Receiver, key: str) -> list[str]:
 
 @pytest.mark.parametrize("do", ["notify", "deliver"])
 def test_killed_at_every_moment(any_database: str, run: Run, receiver: Receiver, do: str) -> None:
-    task = {"database": any_database, "url": receiver.url, "keys": ["相册/a"]}
+    task: dict[str, Any] = {"database": any_database, "url": receiver.url, "keys": ["相册/a"]}
     again = {**task, "now": NOW + 1 + LEASE}
     repeated, status, moments = 0, -9, 0
     while status != 0:
@@ -91,7 +91,7 @@ def clear(url: str) -> None:
 
 def test_brokers_share_the_work_and_send_nothing_twice(any_database: str, run: Run, receiver: Receiver) -> None:
     keys = [f"第{n}张" for n in range(25)]
-    task = {"database": any_database, "url": receiver.url, "keys": keys}
+    task: dict[str, Any] = {"database": any_database, "url": receiver.url, "keys": keys}
     work(**task, do="notify")
     # One may end while the other still has the first event of the last keys; whoever comes next has the rest.
     assert run(*[{**task, "do": "deliver"}] * 3) == [0, 0, 0]

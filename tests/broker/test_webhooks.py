@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook as Verifier, WebhookVerificationError
 
-from vvos_core import egress
 from vvos_core.builtin import webhooks
 from vvos_core.builtin.webhooks import Webhook, payload
 from vvos_core.egress import Egress, is_public
@@ -40,8 +47,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def serving(serve: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A server that treats its one connection as it likes; the event is set at the end."""
+def serving(serve: Callable[[socket.socket, threading.Event], None], *, reads: bool = True) -> Iterator[str]:
+    """A server that treats its one connection as it likes, when it read something; the event is set at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     end = threading.Event()
 
@@ -49,7 +56,8 @@ def serving(serve: Callable[[socket.socket, threading.Event], None]) -> Iterator
         try:
             stream, _ = listener.accept()
             with stream:
-                stream.recv(65536)
+                if reads:
+                    stream.recv(65536)
                 serve(stream, end)
         except OSError:
             pass
@@ -96,7 +104,7 @@ def test_it_says_what_was_finished(receiver: Receiver) -> None:
 def test_each_secret_signs_while_one_replaces_the_other(receiver: Receiver) -> None:
     raw = "a-secret-that-is-no-base64, 媒体"
     Webhook(settings(receiver.url, secret=(Secret(raw), Secret(SECRET)))).notify(told())
-    headers, body = receiver.seen[0].headers, webhooks.msgspec.json.encode(payload(told().objects[0], {}))
+    headers, body = receiver.seen[0].headers, msgspec.json.encode(payload(told().objects[0], {}))
     assert len(headers["webhook-signature"].split(" ")) == 2
     for secret in (raw.encode(), SECRET):
         Verifier(secret).verify(body, headers)
@@ -195,7 +203,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append(address)
         return honest(address, *arguments)
 
-    monkeypatch.setattr(egress.socket, "create_connection", connect)
+    monkeypatch.setattr("vvos_core.egress.socket.create_connection", connect)
     return asked
 
 
@@ -263,7 +271,7 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(monkeypat
         asked.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(egress.socket, "create_connection", refuse)
+    monkeypatch.setattr("vvos_core.egress.socket.create_connection", refuse)
     webhook = Webhook(
         settings("http://app.example.com:81/", allow_private=False), resolve=lambda host, port: next(answers)
     )
@@ -287,6 +295,70 @@ def test_the_name_goes_with_the_request_and_the_next_address_is_tried(receiver: 
     url = receiver.url.replace("127.0.0.1", "app.example.com")
     Webhook(settings(url), resolve=lambda host, port: ["::1", "127.0.0.1"]).notify(told())
     assert receiver.seen[0].headers["host"] == f"app.example.com:{receiver.port}"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of app.example.com that nobody signed but itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("app.example.com")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "own.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("host", "trickles", "fails"),
+    [
+        ("app.example.com", False, None),
+        ("evil.example.com", False, "certificate"),
+        ("app.example.com", True, r"did not end within 0\.5 s"),
+    ],
+)
+def test_tls_is_with_the_name_and_not_with_the_address(
+    host: str, trickles: bool, fails: str | None, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    if trickles:
+        monkeypatch.setattr(webhooks, "DELIVERY_SECONDS", 0.5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    names: list[str | None] = []
+    context.sni_callback = lambda line, name, _: names.append(name)
+
+    def serve(stream: socket.socket, end: threading.Event) -> None:
+        with context.wrap_socket(stream, server_side=True) as secure:
+            secure.recv(65536)
+            while trickles and not end.wait(0.02):
+                secure.sendall(b"H")
+            secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with serving(serve, reads=False) as url:
+        webhook = Webhook(
+            settings(url.replace("http://127.0.0.1", f"https://{host}")), resolve=lambda host, port: ["127.0.0.1"]
+        )
+        if fails:
+            with pytest.raises(VVOSError, match=fails):
+                webhook.notify(told())
+        else:
+            webhook.notify(told())
+    assert names == [host]
 
 
 def test_a_name_that_is_nobodys_may_be_tried_again() -> None:

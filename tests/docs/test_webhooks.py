@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from tests.broker.receiving import SECRET, settings, told
-from vvos_core.builtin.webhooks import payload, sign, webhook_key
+from vvos_core.builtin.webhooks import payload, sign
+from vvos_core.configuration.sections import webhook_key
 from vvos_core.profile import load
 
 from .blocks import blocks
