@@ -130,8 +130,8 @@ class Machine(RuleBasedStateMachine):
 
 TestOutbox = Machine.TestCase
 TestOutbox.settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
+    max_examples=60,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
