@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -177,6 +178,7 @@ class Remote:
             body["accessToken"] = access_token
         answer = self._call("gettoken", self._api.gettoken, body, request.call, _TokenAnswer)
         failed = {item.key: _failure("gettoken", item) for item in answer.failed}
+        times = Counter(answer.keys.get(ask.client_key) for ask in asks)
         out: dict[str, Grant | VVOSError] = {}
         for ask in asks:
             if ask.client_key in failed:
@@ -185,7 +187,13 @@ class Remote:
                 out[ask.client_key] = self._unanswered("gettoken", self._api.gettoken, ask.client_key)
             else:
                 key = answer.keys[ask.client_key]
-                out[ask.client_key] = self._grant(request, ask, key, answer)
+                if times[key] > 1:
+                    where = f"gettoken at {_address(self._api.gettoken)}"
+                    out[ask.client_key] = BadAnswer(
+                        f"{where} named several files {key}; they would be one object.", key=ask.client_key
+                    )
+                else:
+                    out[ask.client_key] = self._grant(request, ask, key, answer)
         return out
 
     def _grant(self, request: TokenRequest, ask: Ask, key: str, answer: _TokenAnswer) -> Grant | VVOSError:
