@@ -167,7 +167,7 @@ class Seal:
         """
         try:
             sealed = _decode(_unpack(self._decrypt(token)))
-        except msgspec.DecodeError:  # sealed by us, hence whole: by a release that seals otherwise
+        except (msgspec.DecodeError, zlib.error):  # sealed by us, hence whole: by a release that seals otherwise
             sealed = None
         if sealed is None or sealed.version != VERSION:
             raise BadToken("accessToken: another release of the broker issued it; ask for a new one with gettoken.")

@@ -125,5 +125,5 @@ def _quote(text: str) -> str:
 def _decoded(body: bytes, kind: type[Any], otherwise: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return otherwise

@@ -106,7 +106,7 @@ def text(body: bytes) -> str:
     """The words of an error's body; empty where it has none."""
     try:
         return msgspec.json.decode(body, type=_Error).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 
 

@@ -65,7 +65,7 @@ def parse(token: str, key: str) -> Token:
     try:
         access_key, _, encoded = token.split(":")
         policy = msgspec.json.decode(base64.b64decode(encoded, altchars=b"-_", validate=True), type=_Policy)
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
+    except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
         # Without its cause, whose text may hold a piece of it.
         raise BadToken(
             f"the token that came for {key!r} is no upload token of Qiniu; let gettoken answer one.", key=key

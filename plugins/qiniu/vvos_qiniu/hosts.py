@@ -128,5 +128,5 @@ def decode(body: bytes, kind: Any, what: str, key: str) -> Any:
     """A JSON answer as a ``kind``. Raises ``BadAnswer``."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadAnswer(f"{what}: this is not how Kodo answers; is the address right?", key=key) from None

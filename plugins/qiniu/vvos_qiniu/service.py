@@ -128,7 +128,7 @@ class Service:
             raise fault(answer.status_code, text(body), what, key=None, bucket=self._settings.bucket)
         try:
             lines = msgspec.json.decode(body, type=list[_Line])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             lines = []
         if len(lines) != len(keys):
             raise BadAnswer(f"{what}: this is not how Kodo answers; is the address right?")
