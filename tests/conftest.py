@@ -10,7 +10,9 @@ from hypothesis import settings
 # No deadlines: the machines that run this are shared. In CI the same examples each time: nothing hangs on luck there.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+# For long runs: as many examples as a night has room for.
+settings.register_profile("soak", deadline=None, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "here"))
 
 
 @pytest.fixture(autouse=True)
