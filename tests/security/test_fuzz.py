@@ -5,6 +5,7 @@ More of it: ``HYPOTHESIS_PROFILE=soak``. The broker's bodies have their own: ``t
 
 from __future__ import annotations
 
+import base64
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -140,6 +141,13 @@ def test_upload_tokens_of_kodo(token: str) -> None:
 @given(st.text(max_size=300) | spoiled([request_token.make("批").encode()]).map(lambda b: b.decode("latin-1")))
 def test_request_tokens(token: str) -> None:
     survives(lambda: request_token.request_id(token))
+
+
+@MANY
+@given(st.binary(max_size=100) | spoiled([b'{"requestId": "x"}']) | exchanged({"requestId": "x", "a": [1]}))
+def test_what_is_inside_a_request_token(payload: bytes) -> None:
+    middle = base64.urlsafe_b64encode(payload).rstrip(b"=").decode()
+    survives(lambda: request_token.request_id(f"e30.{middle}.x"))
 
 
 SEALED = [1, "who", "id", NOW, NOW + 60, "client", [["main", "fake"]]]
