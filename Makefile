@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment of its own; nothing but Python 3.10+ and make has to be there.
 #   make demo    uploads sample files through a broker into a local S3, and reads them back (FILES="…" for your own)
 #   make test    runs the tests                make lint    ruff, mypy --strict
+#   make bench   measures against other uploaders (QUICK=1: within two minutes; WORKS="s3 gettoken": some of it)
 #   make wheels  builds every distribution, installs them into an empty environment, and asks them for the providers
 
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
@@ -8,10 +9,11 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10;
 VENV    := .venv
 BIN     := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+BENCH   := .venv-bench
 EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml))
 READY   := $(VENV)/.ready
 
-.PHONY: demo test lint wheels clean
+.PHONY: demo test lint bench wheels clean
 
 $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(EXAMPLES:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "VVOS needs Python 3.10 or newer with its venv module; install it, or say make PYTHON=/path/to/python3"; exit 1; }
@@ -32,6 +34,16 @@ lint: $(READY)
 	$(BIN)/mypy vvos_core tests
 	for p in $(PLUGINS) $(EXAMPLES); do MYPYPATH=$$p $(BIN)/mypy $$p || exit 1; done
 
+$(BENCH)/.ready: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "VVOS needs Python 3.10 or newer with its venv module; install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[broker,bench]' $(foreach p,$(PLUGINS),-e './$(p)[broker]')
+	@touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m tests.bench $(if $(QUICK),--quick,$(if $(WORKS),,--plot docs/performance.svg)) $(WORKS)
+
 wheels: $(READY)
 	rm -rf dist build
 	for d in . $(PLUGINS); do $(BIN)/python -m build --outdir dist $$d || exit 1; done
@@ -40,4 +52,4 @@ wheels: $(READY)
 	build/empty/bin/vvos providers
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,69 @@
+"""What the drain remembers: objects that are there, and the parts of those that are not yet."""
+
+from __future__ import annotations
+
+import itertools
+
+from msgspec import Struct, field
+
+from ..content import Stretch, stretch_of
+
+
+class Upload(Struct):
+    """An upload in parts."""
+
+    key: str
+    parts: dict[int, Stretch] = field(default_factory=dict)
+
+
+class Uploads:
+    """Objects and uploads of one drain. Keys include the bucket where the dialect has it in the path."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Stretch] = {}
+        self.unfinished: dict[str, Upload] = {}
+        self.forms: dict[str, str] = {}
+        """Of objects whose hash depends on how they were cut: that hash."""
+        self._ids = itertools.count(1)
+
+    def begin(self, key: str) -> str:
+        """The id of a new upload."""
+        upload_id = f"upload{next(self._ids):08d}"
+        self.unfinished[upload_id] = Upload(key)
+        return upload_id
+
+    def candidates(self, key: str, size: int, number: int | None = None) -> tuple[Stretch, ...]:
+        """What ``size`` bytes for this key may be: all of it, or a part; all parts but the last have one length."""
+        whole = stretch_of(key)
+        if whole is None:
+            return ()
+        if number is None:
+            return (Stretch(whole.offset, size),)
+        starts = dict.fromkeys(((number - 1) * size, whole.size - size))
+        return tuple(whole.part(start, size) for start in starts if 0 <= start <= whole.size - size)
+
+    def put(self, key: str, stretch: Stretch | None) -> bool:
+        """Keep an object that came in one piece; whether it is whole."""
+        whole = stretch_of(key)
+        if whole is None or stretch != whole:
+            return False
+        self.objects[key] = whole
+        return True
+
+    def complete(self, upload_id: str, numbers: list[int]) -> Stretch | None:
+        """Make an object of parts; None unless they are, in this order, the whole of it."""
+        upload = self.unfinished.get(upload_id)
+        whole = stretch_of(upload.key) if upload else None
+        if upload is None or whole is None or not set(numbers) <= set(upload.parts):
+            return None
+        at = 0
+        for number in numbers:
+            part = upload.parts[number]
+            if whole.offset >= 0 and part.offset != whole.offset + at:
+                return None
+            at += part.size
+        if at != whole.size:
+            return None
+        del self.unfinished[upload_id]
+        self.objects[upload.key] = whole
+        return whole
