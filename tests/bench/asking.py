@@ -1,4 +1,4 @@
-"""``python -m tests.bench.asking ADDRESS SECONDS``: asks gettoken for 100 keys at 32 connections, and times each call."""
+"""``python -m tests.bench.asking ADDRESS SECONDS``: asks gettoken at 32 connections, and times each call."""
 
 from __future__ import annotations
 

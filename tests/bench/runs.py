@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from .contenders import Contender, Settings
+from .drain.request import Counts
 from .servers import ROOT, Drain, Server
 from .task import Run, Task
 
@@ -141,14 +142,9 @@ def run(
     counts = stage.drain.counts(full=False)
     if done.error:
         raise Failed(done.error)
-    ours = contender.name == "vvos"
-    files, size = (0, 0) if again else (load.files, load.size)
-    if (counts.stored, counts.received) != (files, size):
-        raise Failed(f"the drain got {counts.stored} of {files} objects, {counts.received} of {size} bytes")
-    if counts.wrong or counts.short or counts.unknown:
-        raise Failed(f"the drain complains: {msgspec.json.encode(counts).decode()}")
-    if ours and counts.looked < files:
-        raise Failed(f"VVOS looked at {counts.looked} of {files} objects; its protocol looks at all")
+    complaint = complain(counts, *((0, 0) if again else (load.files, load.size)), ours=contender.name == "vvos")
+    if complaint:
+        raise Failed(complaint)
     return Measured(
         seconds=done.seconds,
         cpu=done.cpu,
@@ -159,6 +155,17 @@ def run(
         looked=counts.looked,
         proven=counts.proven,
     )
+
+
+def complain(counts: Counts, files: int, size: int, *, ours: bool) -> str:
+    """Why these counts are not those of ``files`` objects with ``size`` bytes together; empty where they are."""
+    if (counts.stored, counts.received) != (files, size):
+        return f"the drain got {counts.stored} of {files} objects, {counts.received} of {size} bytes"
+    if counts.wrong or counts.short or counts.unknown:
+        return f"the drain complains: {msgspec.json.encode(counts).decode()}"
+    if ours and counts.looked < files:
+        return f"VVOS looked at {counts.looked} of {files} objects; its protocol looks at all"
+    return ""
 
 
 def _child(task: Task, environment: Mapping[str, str]) -> Run:

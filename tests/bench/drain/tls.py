@@ -24,7 +24,7 @@ class TlsSocket:
         got = 0
         while got < size:
             try:
-                count = int(self._tls.read(size - got, view[got:]))  # type: ignore[arg-type]  # any buffer
+                count = int(self._tls.read(size - got, view[got:]))
             except ssl.SSLWantReadError:
                 self._flush()
                 if got:
