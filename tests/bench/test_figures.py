@@ -60,6 +60,13 @@ def test_the_fastest_peer_counts(seconds: float, met: bool) -> None:
     assert next(v for v in verdicts if v.target == "≥ 2.5 ×").figure == Spread(10, 10, 10)
 
 
+def test_processor_time_is_held_against_the_thriftiest_peer() -> None:
+    entries = [entry("VVOS", 1), entry("obstore, checksum none", 2), entry("opendal, checksum none", 0.8)]
+    ours, against = judge(Results(uploads={"s3": entries}, bytes_={"s3": 2 * GIB}))[-2:]
+    assert (ours.figure, ours.met) == (Spread(0.25, 0.25, 0.25), True)
+    assert (against.against, against.met) == ("opendal, checksum none", False)
+
+
 def test_a_peer_that_failed_does_not_count_and_a_target_without_a_peer_is_not_met() -> None:
     broken = entry("boto3, checksum none", 1)
     broken.error = "it broke"

@@ -67,7 +67,7 @@ class AwsChunks:
             if self._left:
                 piece, view = view[: self._left], view[self._left :]
                 self._left -= len(piece)
-                self._skip = 0 if self._left else 2
+                self._skip = 2
                 yield piece
             elif self._skip:
                 taken = min(self._skip, len(view))

@@ -113,13 +113,18 @@ class Connection:
             return False
         return False
 
+    def close(self) -> None:
+        if self._request is not None and not self._complete:
+            self._loop.counts.short += 1
+        self._sock.close()
+
     def _receive(self) -> int:
         """Take the next bytes; answers how many came, 0 at the end."""
         view = self._loop.view
         check = self._check
         middle = self._left - EDGE
         if check is None or check.full or self._aws or self._chunked or check.seen < EDGE or middle <= 0:
-            count = self._sock.recv_into(view, min(EDGE, len(view)) if self._begins() else len(view))
+            count = self._sock.recv_into(view, len(view))
             if count:
                 self._feed(view[:count])
             return count
@@ -131,15 +136,6 @@ class Connection:
         check.seen += count
         self._left -= count
         return count
-
-    def _begins(self) -> bool:
-        check = self._check
-        return check is not None and not check.full and check.seen < EDGE and not self._tls
-
-    def close(self) -> None:
-        if self._request is not None and not self._complete:
-            self._loop.counts.short += 1
-        self._sock.close()
 
     def _feed(self, view: memoryview) -> None:
         while view:
