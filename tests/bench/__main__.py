@@ -66,7 +66,7 @@ def main() -> None:
             console.print(f"{name} …")
             try:
                 work()
-            except Failed as problem:
+            except (Failed, OSError, RuntimeError) as problem:  # a server that did not start, or died
                 bench.results.failed[name] = str(problem)
                 console.print(f"  {problem}", markup=False)
 

@@ -9,7 +9,7 @@ from .content import GIB, MIB
 from .figures import Spread, spread
 from .judge import Verdict
 from .runs import Entry
-from .works import Results
+from .works import SMALL, Results
 
 
 def report(results: Results, verdicts: list[Verdict], console: Console) -> None:
@@ -22,12 +22,16 @@ def report(results: Results, verdicts: list[Verdict], console: Console) -> None:
 
 
 def _uploads(work: str, size: int, entries: list[Entry]) -> Table:
-    table = Table(title=f"{work}: {size / MIB:,.0f} MiB, median of {max(len(e.runs) for e in entries)} (least to most)")
+    # Of small files it is their number that counts, not their bytes.
+    small = work.endswith("-small")
+    what, unit = (f"{size // SMALL:,} files", SMALL) if small else (f"{size / MIB:,.0f} MiB", 1e6)
+    each = 1000 * SMALL if small else GIB
+    table = Table(title=f"{work}: {what}, median of {max(len(e.runs) for e in entries)} (least to most)")
     for name in (
         "contender",
         "seconds",
-        "MB/s",
-        "CPU s/GiB",
+        "files/s" if small else "MB/s",
+        "CPU s per 1,000" if small else "CPU s/GiB",
         "peak MiB",
         "requests",
         "drain CPU s",
@@ -44,8 +48,8 @@ def _uploads(work: str, size: int, entries: list[Entry]) -> Table:
         table.add_row(
             entry.label,
             f"{seconds.median:.2f} ({seconds.least:.2f} to {seconds.most:.2f})",
-            f"{size / 1e6 / seconds.median:,.0f}",
-            f"{spread([run.cpu for run in runs]).median * GIB / size:.2f}",
+            f"{size / unit / seconds.median:,.0f}",
+            f"{spread([run.cpu for run in runs]).median * each / size:.2f}",
             f"{spread([run.memory for run in runs]).median / MIB:,.0f}",
             f"{runs[0].requests:,}",
             f"{spread([run.drain_cpu for run in runs]).median:.2f}",

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from . import contenders as who
 from .content import GIB, MIB, tape_name, zeros_name
-from .figures import percentile
+from .figures import percentile, spread
 from .runs import Entry, Failed, Load, Measured, Say, Stage, compete, run
 from .servers import ROOT, Server, bare, broker, drain, trust, write_certificates
 
@@ -164,6 +164,7 @@ class Bench:
             for _ in range(self._times):
                 again = run(stage, load, who.VVOS_CLI, {}, prefix="once/", again=True)
                 self.results.resume.append(again.seconds)
+        self._say(f"  {spread(self.results.resume).median:.2f} s")
 
     @contextmanager
     def _stage(self, provider: str, tls: bool = False) -> Iterator[Stage]:
