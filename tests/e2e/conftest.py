@@ -41,7 +41,7 @@ class Stage(Struct):
 
 
 def boto3_client(emulator: S3Emulator) -> Any:
-    import boto3  # type: ignore[import-untyped]  # it ships no types
+    import boto3
 
     info = emulator.info
     return boto3.client(

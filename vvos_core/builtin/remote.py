@@ -188,7 +188,7 @@ class Remote:
             else:
                 key = answer.keys[ask.client_key]
                 if times[key] > 1:
-                    where = f"gettoken at {_address(self._api.gettoken)}"
+                    where = f"gettoken at {public_address(self._api.gettoken)}"
                     out[ask.client_key] = BadAnswer(
                         f"{where} named several files {key}; they would be one object.", key=ask.client_key
                     )
