@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -41,7 +41,14 @@ def adapter(pool: int, timeout: tuple[float, float], connect: Connect | None = N
     class Answer(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
-            self.fp = io.BufferedReader(_Reading(self.fp, sock, patience))
+            self._reading = _Reading(self.fp, sock, patience)
+            self.fp = io.BufferedReader(self._reading)
+
+        def begin(self) -> None:
+            super().begin()
+            if self._reading.ended:
+                # http.client takes a head that breaks off for a whole one, and a lost answer for an empty success.
+                raise IncompleteRead(b"")
 
     class Steady(HTTPConnection):
         response_class = Answer
@@ -108,6 +115,7 @@ class _Reading(io.RawIOBase):
         self._sock = sock
         self._most = ANSWER_ROUNDS * patience
         self._began: float | None = None
+        self.ended = False
 
     def readable(self) -> bool:
         return True
@@ -125,6 +133,7 @@ class _Reading(io.RawIOBase):
                     raise
             else:
                 self._began = self._began or time.monotonic()
+                self.ended = count == 0
                 return count
 
     def close(self) -> None:

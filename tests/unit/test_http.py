@@ -483,7 +483,17 @@ def test_silence_ends_the_wait() -> None:
     http.close()
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha", b"HTTP/1.1 2"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha",
+        b"HTTP/1.1 2",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nETa",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+    ],
+)
 def test_an_answer_that_breaks_off_is_unavailable(http: Http, answer: bytes) -> None:
     def serve(wire: Wire, stream: socket.socket, number: int) -> None:
         read_request(stream)

@@ -64,7 +64,7 @@ _TABLE: dict[str, tuple[type[VVOSError], str]] = {
     "SignatureDoesNotMatch": (Denied, _REFUSED),
     "InvalidAccessKeyId": (Denied, _REFUSED),
     "InvalidSecurityToken": (Denied, _REFUSED),
-    "RequestTimeTooSkewed": (Denied, "the service refused; compare the clocks"),
+    "RequestTimeTooSkewed": (Denied, "the clock of who signed it is more than 15 minutes off the service's; set it"),
     # STS
     "InvalidAccessKeyId.NotFound": (ConfigError, _KEYS),
     "InvalidAccessKeyId.Inactive": (ConfigError, _KEYS),

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from msgspec import Struct
 
 from vvos_core import (
+    Answer,
     BadAnswer,
     BadInput,
     ConfigError,
@@ -173,7 +174,6 @@ class Service:
         except o.RequestError as error:
             raise self._unreachable(error.exception, what, key) from None
         except o.ServerError as error:
-            after = error.headers.get("Retry-After", "")
             result = fault(
                 error.code,
                 error.message or "",
@@ -181,7 +181,7 @@ class Service:
                 what,
                 key=key,
                 bucket=self._settings.bucket,
-                retry_after=float(after) if after.isdigit() else None,
+                retry_after=Answer(status=error.status, headers=error.headers).retry_after,
             )
             raise self._own(result, what) from None
         except o.ClientError as error:

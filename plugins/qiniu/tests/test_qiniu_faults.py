@@ -26,6 +26,7 @@ TOKEN = "iN7NgwM31j4-BZacMjPrOQBs34UG1maYCAQmhdCV:QFMGhpPXQhBAtBEzUVGCLYe-6nA=:e
         (404, "", "BAD_ANSWER", False),
         (405, "", "BAD_ANSWER", False),
         (406, "crc32 is not correct", "CHECKSUM_MISMATCH", False),
+        (408, "", "UNAVAILABLE", True),
         (413, "exceed FsizeLimit", "TOO_LARGE", False),
         (418, "", "DENIED", False),
         (419, "", "DENIED", False),

@@ -43,6 +43,7 @@ _TABLE: tuple[Row, ...] = (
     (404, "", BadAnswer, "the service does not know this request; is the address right?"),
     (405, "", BadAnswer, "the service does not know this request; is the address right?"),
     (406, "", Mismatch, _OTHER_BYTES),
+    (408, "", Unavailable, "the service waited too long for the next bytes"),
     (413, "", TooLarge, "it is larger than was granted"),
     (419, "", Denied, "the account is frozen"),
     (429, "", Unavailable, "the service asks to go slower"),

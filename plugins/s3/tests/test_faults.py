@@ -245,11 +245,19 @@ def test_the_granting_half_uses_the_same_table(
 
 def test_a_list_of_parts_without_an_end_is_given_up(scripted: Any, service: Scripted) -> None:
     grant = sealed(scripted, service)
-    listing = xml("ListPartsResult", IsTruncated="true", NextPartNumberMarker="1")
+    listing = xml("ListPartsResult", UploadId="u1", IsTruncated="true", NextPartNumberMarker="1")
     with mock.patch.object(Service, "head", return_value=None):
         service.answer = (200, {}, listing)
         error = scripted.found(grant, parts=True)
     assert isinstance(error, BadAnswer)
+
+
+def test_half_an_answer_is_no_empty_list_and_no_object_without_a_size(scripted: Any, service: Scripted) -> None:
+    grant = sealed(scripted, service)
+    service.answer = (200, {}, b"")
+    with mock.patch.object(Service, "head", return_value=None):
+        assert isinstance(scripted.found(grant, parts=True), Unavailable)
+    assert isinstance(scripted.found(grant), Unavailable)
 
 
 def test_a_bucket_that_may_not_be_read_says_what_is_needed(scripted: Any, service: Scripted) -> None:

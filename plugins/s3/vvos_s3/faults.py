@@ -54,7 +54,7 @@ _TABLE: dict[str, tuple[type[VVOSError], str]] = {
     "AccessDenied": (Denied, "the service refused"),
     "SignatureDoesNotMatch": (Denied, "the service refused"),
     "InvalidAccessKeyId": (Denied, "the service refused"),
-    "RequestTimeTooSkewed": (Denied, "the service refused; compare the clocks"),
+    "RequestTimeTooSkewed": (Denied, "the clock of who signed it is more than 15 minutes off the service's; set it"),
     "NotImplemented": (BadAnswer, 'the service does not know this request; checksum = "md5" asks for less'),
 }
 _CAPABILITY = re.compile(r"X-Amz-[A-Za-z-]+=[^&\s]*|\b[0-9a-f]{64}\b|\bAKIA\w+")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from vvos_core import (
+    Answer,
     BadAnswer,
     BadInput,
     ConfigError,
@@ -33,7 +34,7 @@ from .settings import Settings
 THREADS = 8
 """Calls to the service at once, for all batches together; a call for one file goes in its caller's own thread."""
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -53,10 +54,10 @@ class Service:
         self._client: Any = None
         self._pool: ThreadPoolExecutor | None = None
 
-    def each(self, do: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer | VVOSError]:
+    def each(self, do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | VVOSError]:
         """``do`` for each item, several at once: its answer, or the error that it raised."""
 
-        def one(item: Item) -> Answer | VVOSError:
+        def one(item: Item) -> Result | VVOSError:
             try:
                 return do(item)
             except VVOSError as error:
@@ -88,6 +89,8 @@ class Service:
             answer = self._call("head_object", f"looking for {key!r}", key, ChecksumMode="ENABLED")
         except NotFound:
             return None
+        if "ContentLength" not in answer or "ETag" not in answer:
+            raise _half(f"looking for {key!r}", key)
         checksum = ""
         if self._settings.checksum == MD5:
             checksum = f"{MD5}:{_bare(answer['ETag'])}"
@@ -105,6 +108,8 @@ class Service:
                 answer = self._call("list_parts", what, grant.key, UploadId=grant.upload_id, PartNumberMarker=last)
             except NotFound:
                 return ()
+            if "UploadId" not in answer:
+                raise _half(what, grant.key)
             found += [self._receipt(part) for part in answer.get("Parts", ())]
             if not answer.get("IsTruncated"):
                 return tuple(found)
@@ -181,7 +186,8 @@ class Service:
         metadata = error.response.get("ResponseMetadata", {})
         status = metadata.get("HTTPStatusCode", 500)
         code = details.get("Code", "")
-        after = metadata.get("HTTPHeaders", {}).get("retry-after", "")
+        headers = metadata.get("HTTPHeaders", {})
+        told = {"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")}
         result = fault(
             "" if code.isdigit() else code,  # a HEAD's error has no body, and botocore puts the status there
             details.get("Message", ""),
@@ -189,7 +195,7 @@ class Service:
             what,
             key=key,
             bucket=self._settings.bucket,
-            retry_after=float(after) if after.isdigit() else None,
+            retry_after=Answer(status=status, headers=told).retry_after,
         )
         if isinstance(result, TokenExpired):
             # The profile's own credentials: renewing a grant would not help.
@@ -239,6 +245,11 @@ def _client(settings: Settings, address: Address) -> Any:
         aws_session_token=token.reveal() if token else None,
         config=config,
     )
+
+
+def _half(what: str, key: str) -> VVOSError:
+    # http.client, below boto3, takes a head that breaks off for a whole one, and the answer for an empty one.
+    return Unavailable(f"{what}: the service's answer broke off.", key=key)
 
 
 _FULL_OBJECT = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}

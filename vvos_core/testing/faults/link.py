@@ -59,14 +59,11 @@ class _Service:
 class Link:
     """``run`` serves one client to its end, in the caller's thread; ``hang_up`` ends that from another thread."""
 
-    def __init__(
-        self, client: socket.socket, target: tuple[str, int], choose: Choose, refuse: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: socket.socket, target: tuple[str, int], choose: Choose) -> None:
         self._client = client
         _without_delay(client)
         self._target = target
         self._choose = choose
-        self._refuse = refuse
         self._ended = threading.Event()
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self._service: _Service | None = None
@@ -88,8 +85,6 @@ class Link:
         except (OSError, h11.ProtocolError):
             pass  # one of the two went away, or does not speak HTTP: the other one learns it from its connection's end
         finally:
-            if self._fault.refuses:
-                self._refuse()
             self._drop_service()
             self._client.close()
 

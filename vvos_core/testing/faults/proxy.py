@@ -9,7 +9,7 @@ from types import TracebackType
 
 from .fault import PATIENCE, Fault
 from .link import Link
-from .schedule import Schedule, Seen
+from .schedule import Headers, Schedule, Seen
 
 
 class FaultProxy:
@@ -64,14 +64,13 @@ class FaultProxy:
 
     def pass_all(self) -> None:
         """No fault any more: what is staged is forgotten, what stalls ends, and connections are taken again."""
-        self._schedule.clear()
         with self._lock:
-            refusing = self._listener is None
+            self._schedule.clear()
             stalled = [link for link in self._links if link.stalls]
+            if self._listener is None:
+                self._listen()
         for link in stalled:
             link.hang_up()
-        if refusing:
-            self._listen()
 
     @property
     def log(self) -> list[Seen]:
@@ -86,13 +85,7 @@ class FaultProxy:
     def refuse(self) -> None:
         """Refuse connections from now on, and end those that stand."""
         with self._lock:
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            with suppress(OSError):  # who waits in accept() is woken by this, not by close()
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        with self._lock:
-            links = list(self._links)
+            links = self._stop_listening()
         for link in links:
             link.hang_up()
 
@@ -114,12 +107,30 @@ class FaultProxy:
         self.close()
 
     def _listen(self) -> None:
-        listener = _bound(self._port)
+        self._listener = listener = _bound(self._port)
         listener.listen(128)
-        with self._lock:
-            self._listener = listener
         self._accepting = threading.Thread(target=self._accept, args=(listener,), name="fault-proxy", daemon=True)
         self._accepting.start()
+
+    def _stop_listening(self) -> list[Link]:
+        """Under the lock; answers the connections that stand."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with suppress(OSError):  # who waits in accept() is woken by this, not by close()
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        return list(self._links)
+
+    def _choose(self, method: str, target: str, headers: Headers) -> tuple[Fault, Seen]:
+        # Under one lock with pass_all: a link that is late must not refuse what is allowed again.
+        with self._lock:
+            if self._listener is None:
+                raise ConnectionRefusedError
+            fault, seen = self._schedule.choose(method, target, headers)
+            links = self._stop_listening() if fault.refuses else []
+        for link in links:
+            link.hang_up()
+        return fault, seen
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -127,7 +138,7 @@ class FaultProxy:
                 client, _ = listener.accept()
             except OSError:
                 return
-            link = Link(client, self._target, self._schedule.choose, self.refuse)
+            link = Link(client, self._target, self._choose)
             thread = threading.Thread(target=self._run, args=(link,), name="fault-proxy-link", daemon=True)
             with self._lock:
                 refusing = self._listener is not listener
