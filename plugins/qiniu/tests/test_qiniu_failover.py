@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from vvos_qiniu.checksum import BLOCK
 
 from vvos_core import Found, NotFound
-from vvos_core.testing import Relay
+from vvos_core.testing.faults import FaultProxy, cut, swallow
 
 from .conftest import Bench
 
@@ -18,30 +18,30 @@ KEY = "视频/雨 天.mp4"
 
 
 @pytest.fixture
-def ways(bench: Bench) -> Iterator[tuple[Relay, Relay]]:
+def ways(bench: Bench) -> Iterator[tuple[FaultProxy, FaultProxy]]:
     """Two hosts of the same service, in the order in which they are asked."""
     target = urlsplit(bench.emulator.info["endpoint"]).netloc
-    with Relay(target) as one, Relay(target) as two:
+    with FaultProxy(target) as one, FaultProxy(target) as two:
         yield one, two
 
 
-def use(bench: Bench, *hosts: Relay, version: str = "v2") -> None:
+def use(bench: Bench, *hosts: FaultProxy, version: str = "v2") -> None:
     urls = tuple(f"http://{host.address}" for host in hosts)
     bench.granting = bench.made(up_hosts=urls, rs_hosts=(bench.emulator.info["endpoint"],), version=version)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_host_that_dies_in_the_middle_of_an_upload(
-    bench: Bench, ways: tuple[Relay, Relay], data: Callable[[int], bytes], version: str
+    bench: Bench, ways: tuple[FaultProxy, FaultProxy], data: Callable[[int], bytes], version: str
 ) -> None:
     one, two = ways
     use(bench, one, two, version=version)
-    two.cut_after(0)  # so far it takes nothing
+    two.refuse()  # so far it takes nothing
     content = data(3 * BLOCK + 7)
     grant = bench.grant(KEY, len(content))
     first, second, *others = bench.chunks(grant, content)
     receipts = [bench.storing.put_chunk(grant, first)]
-    one.cut_after(BLOCK // 2)
+    one.stage(cut(BLOCK // 2), times=None)
     two.pass_all()
     receipts.append(bench.storing.put_chunk(grant, second))
     assert second.readings == (3 if version == "v2" else 2)  # v2 reads for its MD5 first; both send it twice
@@ -54,11 +54,11 @@ def test_a_host_that_dies_in_the_middle_of_an_upload(
 
 @pytest.mark.parametrize("size", [3, BLOCK + 1])
 def test_an_upload_is_begun_and_put_where_somebody_answers(
-    bench: Bench, ways: tuple[Relay, Relay], data: Callable[[int], bytes], size: int
+    bench: Bench, ways: tuple[FaultProxy, FaultProxy], data: Callable[[int], bytes], size: int
 ) -> None:
     one, two = ways
     use(bench, one, two)
-    one.cut_after(0)
+    one.refuse()
     content = data(size)
     bench.upload(KEY, content)
     assert bench.read(KEY) == content
@@ -70,20 +70,20 @@ def test_an_upload_is_begun_and_put_where_somebody_answers(
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_completion_whose_answer_the_first_host_loses(
-    bench: Bench, ways: tuple[Relay, Relay], data: Callable[[int], bytes], version: str
+    bench: Bench, ways: tuple[FaultProxy, FaultProxy], data: Callable[[int], bytes], version: str
 ) -> None:
     one, two = ways
     use(bench, one, two, version=version)
     content = data(BLOCK + 1)
     grant = bench.grant(KEY, len(content))
     receipts = bench.store(grant, content)
-    one.lose_answers()
+    one.stage(swallow())
     if version == "v1":  # the second host makes the same object of the same blocks
         bench.storing.complete(grant, receipts)
     else:  # it knows the upload no more, and whoever completes looks for the object
         with pytest.raises(NotFound):
             bench.storing.complete(grant, receipts)
-    assert one.lost == 1
+    assert one.played == ["swallow"]
     assert bench.read(KEY) == content
     found = bench.found(grant, parts=True)
     assert isinstance(found, Found)
@@ -91,7 +91,7 @@ def test_a_completion_whose_answer_the_first_host_loses(
 
 
 def test_blocks_are_joined_where_they_were_said_to_be(
-    bench: Bench, ways: tuple[Relay, Relay], data: Callable[[int], bytes]
+    bench: Bench, ways: tuple[FaultProxy, FaultProxy], data: Callable[[int], bytes]
 ) -> None:
     answered, asked = ways
     use(bench, asked, version="v1")
@@ -101,7 +101,7 @@ def test_blocks_are_joined_where_they_were_said_to_be(
         grant = bench.grant(key, len(content))
         receipts = bench.store(grant, content)
         assert {receipt.proof.split()[1] for receipt in receipts} == {f"http://{answered.address}"}
-        dead.cut_after(0)
+        dead.refuse()
         bench.storing.complete(grant, receipts)
         dead.pass_all()
         assert bench.read(key) == content
