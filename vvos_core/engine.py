@@ -17,7 +17,7 @@ from .control import Control, Kind, Wish
 from .errors import VVOSError
 from .interrupt import interrupts
 from .job import Job, Order
-from .keeper import Keeper
+from .keeper import Keeper, stopped
 from .protocol import commands as do, events as ev
 from .protocol.machine import advance
 from .protocol.states import FINAL, State
@@ -149,6 +149,8 @@ class _Run:
         self._calling: set[type[do.Command]] = set()
         self._working = 0
         """Commands that workers have and have not answered."""
+        self._ready: list[tuple[ThreadPoolExecutor, Callable[[], None]]] = []
+        """What workers get next."""
         self._look_at = clock() + LOOK
 
     def drive(self) -> None:
@@ -156,7 +158,7 @@ class _Run:
             while True:
                 self._admit()
                 self._call()
-                self._keeper.commit()
+                self._commit()
                 idle = not self._working and all(job.upload.state is State.PAUSED for job in self._active)
                 if idle and self._admitted_all and (self._stop.is_set() or not self._active):
                     break
@@ -167,7 +169,15 @@ class _Run:
         self._take(0)  # an interrupt that came at the very end
         for job in list(self._active):
             self._end(job)
+        self._commit()
+
+    def _commit(self) -> None:
+        """Make last what happened, and hand out what comes next: in this order, so that a crash never costs more chunks
+        than are in flight at once."""
         self._keeper.commit()
+        for pool, run in self._ready:
+            pool.submit(run)
+        self._ready.clear()
 
     def halt(self) -> None:
         """Break off what workers do."""
@@ -198,9 +208,9 @@ class _Run:
                 self._happened(job, ev.CancelRequested())
             else:
                 self._begin(job, held=wished[job] is Kind.PAUSE)
-        for job in self._keeper.abandoned():
+        for job, abandoned in self._keeper.abandoned():
             job.pending += 1
-            self._submit(self._callers, lambda job=job: self._abort(job))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            self._submit(self._callers, lambda job=job, left=abandoned: self._abort(job, left))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
 
     def _begin(self, job: Job, held: bool) -> None:
         try:
@@ -292,7 +302,8 @@ class _Run:
     def _do(self, job: Job, command: do.Command) -> None:
         job.pending += 1
         if isinstance(command, do.Abort):
-            self._submit(self._putters, lambda: self._abort(job))
+            given_up = stopped(job, command.grant) if command.grant else None
+            self._submit(self._putters, lambda: self._abort(job, given_up))
             return
         if type(command) in self._waiting:
             self._waiting[type(command)].append((job, command))
@@ -305,15 +316,17 @@ class _Run:
         elif isinstance(command, do.ComputeChecksum):
             self._submit(self._putters, lambda: [(job, self._work.compute_checksum(job))])
 
-    def _abort(self, job: Job) -> Outcome:
-        error = self._work.abort(job)
+    def _abort(self, job: Job, abandoned: Job | None = None) -> Outcome:
+        """Have the provider forget the upload of ``job``, or the one in whose place it came."""
+        error = self._work.abort(abandoned or job)
         if error:
             log.warning("the unfinished upload of %s could not be aborted: %s", job.client_key, error)
-        self._control.call(lambda: self._aborted(job, error))
+        written = self._keeper.replaced if abandoned else self._keeper.aborted
+        self._control.call(lambda: self._aborted(job, error, written))
         return []
 
-    def _aborted(self, job: Job, error: VVOSError | None) -> None:
-        self._keeper.aborted(job, error)
+    def _aborted(self, job: Job, error: VVOSError | None, written: Callable[[Job, VVOSError | None], None]) -> None:
+        written(job, error)
         self._answered(job)
 
     def _call(self) -> None:
@@ -353,7 +366,7 @@ class _Run:
             except BaseException as error:  # noqa: BLE001  # a fault of our own is raised in the caller's thread
                 self._inbox.put(error)
 
-        pool.submit(run)
+        self._ready.append((pool, run))
 
     def _over(self, expires_at: float) -> None:
         """A grant that was to end then is over: so are all that were to end with it, or before."""

@@ -46,7 +46,7 @@ class Keeper:
         self._claimed: dict[Job, str] = {}
         self._begun: dict[Job, str] = {}
         """The upload id under which each is in the journal."""
-        self._abandoned: list[Job] = []
+        self._abandoned: list[tuple[Job, Job]] = []
 
     def admit(self, jobs: Sequence[Job]) -> dict[Job, VVOSError]:
         """Claim these files for this run, and take up what earlier ones left of them.
@@ -82,18 +82,21 @@ class Keeper:
         if record.grant is None:
             return
         asked = (record.where.get("cover"), record.type, dict(record.metadata))
-        stopped = _stopped(job, record.grant, record.receipts)
+        left = stopped(job, record.grant, record.receipts)
         if likeness is Likeness.OTHER or asked != (self._where.get("cover"), job.type, dict(job.metadata)):
-            self._abandoned.append(Job(stopped, source, job.client_key, job.type, job.metadata))
+            self._abandoned.append((job, left))
             return
-        stopped.kept = True
-        job.upload = stopped
-        job.doubtful = likeness is Likeness.PERHAPS and bool(record.receipts)
+        job.upload = left.upload
+        job.upload.kept = True
+        job.doubtful = likeness is Likeness.PERHAPS and bool(record.receipts or record.grant.checksum)
         job.count_stored()
         self._begun[job] = record.grant.upload_id
 
-    def abandoned(self) -> list[Job]:
-        """Uploads of earlier runs that nobody will go on with, to be aborted; each is answered once."""
+    def abandoned(self) -> list[tuple[Job, Job]]:
+        """Uploads of earlier runs that nobody will go on with, to be aborted; each is answered once.
+
+        Each comes after the job that takes its place.
+        """
         abandoned, self._abandoned = self._abandoned, []
         return abandoned
 
@@ -169,6 +172,13 @@ class Keeper:
         else:
             self._journal.fail(id, f"{error.code}: {error}")
 
+    def replaced(self, job: Job, error: VVOSError | None) -> None:
+        """Write down that the upload in whose place ``job`` came was aborted, or could not be."""
+        id = self._claimed.get(job)
+        # What was begun since has taken its place in the journal; a file that goes in one piece takes none.
+        if id is not None and self._journal is not None and job not in self._begun and error is None:
+            self._journal.drop(id)
+
     def release(self, job: Job) -> None:
         """Let other runs have the file: it has ended here, and nothing of it is on its way any more."""
         id = self._claimed.pop(job, None)
@@ -204,6 +214,8 @@ class Keeper:
             job.upload.kept = False
 
 
-def _stopped(job: Job, grant: Grant, receipts: Collection[Receipt]) -> Upload:
+def stopped(job: Job, grant: Grant, receipts: Collection[Receipt] = ()) -> Job:
+    """The file of ``job`` with another upload, which was begun and stopped."""
     fresh = job.upload
-    return Upload.stopped(fresh.number, fresh.size, grant, receipts, window=fresh.window)
+    upload = Upload.stopped(fresh.number, fresh.size, grant, receipts, window=fresh.window)
+    return Job(upload, job.source, job.client_key, job.type, job.metadata)

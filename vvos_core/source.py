@@ -34,6 +34,10 @@ class Source(Protocol):
     def check(self) -> None:
         """Raises ``SourceChanged`` when it is no longer what was added."""
 
+    def touched(self) -> int | None:
+        """When its status changed since it was added, in ns: its mode or name, or its content with a time that was put
+        back. None where it did not."""
+
     def close(self) -> None: ...
 
 
@@ -114,6 +118,13 @@ class FileSource:
         except OSError as error:
             raise SourceChanged(f"{self.label} vanished while it was uploaded: {error.strerror}.") from error
 
+    def touched(self) -> int | None:
+        try:
+            status = Fingerprint.of(os.stat(self.path)).status
+        except OSError as error:
+            raise SourceChanged(f"{self.label} vanished while it was uploaded: {error.strerror}.") from error
+        return None if status == self.fingerprint.status else status
+
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -179,6 +190,9 @@ class BytesSource:
     def check(self) -> None:
         """Bytes do not change."""
 
+    def touched(self) -> int | None:
+        return None
+
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -233,6 +247,9 @@ class StreamSource:
 
     def check(self) -> None:
         """The file has no name, so nobody else can change it."""
+
+    def touched(self) -> int | None:
+        return None
 
     def close(self) -> None:
         with self._lock:

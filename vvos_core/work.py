@@ -172,7 +172,7 @@ class Work:
     def complete(self, job: Job, receipts: tuple[Receipt, ...]) -> ev.Event:
         grant = _grant(job)
         try:
-            job.source.check()
+            self._check_sent(job)
         except VVOSError as error:
             return ev.SourceFailed(error)
         try:
@@ -193,16 +193,10 @@ class Work:
 
     def compare_sent(self, job: Job) -> ev.Event:
         """Go on with an earlier run's upload, with the chunks whose bytes are still those of the file."""
-        upload = job.upload
-        changed = set()
         try:
-            for number, receipt in sorted(upload.receipts.items()):
-                chunk = job.source.chunk(number, *upload.plan.span(number)) if upload.plan else None
-                if chunk is None or not receipt.checksum or self._checksum(job, chunk) != receipt.checksum:
-                    changed.add(number)
+            return ev.ResumeRequested(frozenset(self._changed(job)))
         except VVOSError as error:
             return ev.SourceFailed(error)
-        return ev.ResumeRequested(frozenset(changed))
 
     def abort(self, job: Job) -> VVOSError | None:
         """Forget the unfinished upload; the error, when it may still be there."""
@@ -245,6 +239,27 @@ class Work:
             checksum = self._checksum(job, job.source.chunk(number, offset, size))
             receipts.append(Receipt(number=number, size=size, proof="", checksum=checksum))
         return self._calls.store(_grant(job).provider).checksum.combine(receipts)
+
+    def _check_sent(self, job: Job) -> None:
+        """Raises ``SourceChanged`` unless all that was sent is of one version of the source.
+
+        An edit whose time was put back shows in the status only, as a new mode does: then the bytes have to tell.
+        """
+        job.source.check()
+        touched = job.source.touched()
+        if touched is not None and (self._changed(job) or job.source.touched() != touched):
+            raise errors.SourceChanged(
+                f"{job.source.label} changed while it was uploaded; upload it again when nobody writes to it."
+            )
+
+    def _changed(self, job: Job) -> set[int]:
+        """The stored chunks whose bytes are not the source's any more, or of which nobody knows."""
+        plan, changed = job.upload.plan, set()
+        for number, receipt in sorted(job.upload.receipts.items()):
+            chunk = job.source.chunk(number, *plan.span(number)) if plan else None
+            if chunk is None or not receipt.checksum or self._checksum(job, chunk) != receipt.checksum:
+                changed.add(number)
+        return changed
 
     def _checksum(self, job: Job, chunk: Chunk) -> str:
         hasher = self._calls.store(_grant(job).provider).checksum.new()
@@ -318,6 +333,11 @@ def _good_for(grant: Grant) -> float:
     return life - min(300.0, life / 5) if life > 0 else inf
 
 
+def _allowed(grant: Grant) -> tuple[object, ...]:
+    """What a renewal may not change."""
+    return grant.key, grant.upload_id, grant.type, grant.cover, grant.multipart, grant.part_size
+
+
 def _warn_of_strangers(job: Job, parts: Sequence[Receipt]) -> None:
     plan = job.upload.plan
     for part in parts:
@@ -340,7 +360,7 @@ def _check_grant(job: Job, grant: Grant, store: Store) -> None:
     fits = (
         grant.client_key == job.client_key
         and grant.size == job.upload.size
-        and (before is None or (before.key, before.upload_id) == (grant.key, grant.upload_id))
+        and (before is None or _allowed(before) == _allowed(grant))
     )
     if not fits:
         raise errors.BadAnswer(f"the grant that came for {job.client_key} is for another file, key or upload.")

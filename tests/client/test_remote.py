@@ -6,6 +6,7 @@ import gzip
 import re
 import socket
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_the_calls_have_the_fields_of_the_protocol(
     assert notifier.body == {
         "accessToken": "sealed-0",
         "keys": ["e/目录/图.png"],
-        "files": {"e/目录/图.png": {"size": 12, "checksum": f"sum:{sum(data(12))}"}},
+        "files": {"e/目录/图.png": {"size": 12, "checksum": f"crc32:{zlib.crc32(data(12)):08x}"}},
     }
     for request in broker.requests:
         assert request.headers["content-type"] == "application/json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import pluggy
 
 from vvos_core import errors, hookimpl
+from vvos_core.builtin.crc32 import Crc32, text
 from vvos_core.calls import Calls, Store
 from vvos_core.hooks import PROJECT, Spec
 from vvos_core.model import (
@@ -26,8 +28,6 @@ from vvos_core.model import (
     TokenRequest,
 )
 from vvos_core.plan import plan_chunks
-
-from ..protocol.doubles import Sum
 
 Fault = Callable[[str, int], str]
 """Given the hook and its call's number, from 1: "" for no fault, "before" or "after" it acts, or an error's code."""
@@ -46,7 +46,7 @@ class Cloud:
 
     Settings: Any = Nothing
     rules = Rules(threshold=10, part_size=4, min_part=1, max_part=1000, max_parts=100, max_key=100)
-    checksum = Sum()
+    checksum = Crc32()
 
     def __init__(self, fault: Fault = no_fault, seal: bool = False, lifetime: float = 0.0) -> None:
         """``lifetime``: seconds of ``now`` that a grant is good for; 0 for ever."""
@@ -88,9 +88,13 @@ class Cloud:
             if ask.key.startswith("forbidden"):
                 out.append(errors.Denied("forbidden."))
                 continue
+            old = ask.renew
+            if old is not None and old.checksum and ask.checksum not in ("", old.checksum):
+                out.append(errors.Denied("the grant is for another checksum."))
+                continue
             cut = plan_chunks(ask.size, self.rules)
-            upload_id = ask.renew.upload_id if ask.renew else f"{request.request_token}/{ask.key}"
-            if cut.multipart and not ask.renew:
+            upload_id = old.upload_id if old else f"{request.request_token}/{ask.key}"
+            if cut.multipart and not old:
                 self.uploads.setdefault(upload_id, {})
             out.append(
                 Grant(
@@ -105,7 +109,7 @@ class Cloud:
                     multipart=cut.multipart,
                     part_size=cut.part_size,
                     upload_id=upload_id if cut.multipart else "",
-                    checksum=ask.checksum,
+                    checksum=ask.checksum or (old.checksum if old else ""),
                     seal=self.seal and cut.multipart,
                     data={"generation": self.generation},
                 )
@@ -125,7 +129,7 @@ class Cloud:
         data = self.objects.get(grant.key)
         if data is None:
             return Found(key=grant.key, exists=False, parts=listed)
-        return Found(key=grant.key, exists=True, size=len(data), checksum=f"sum:{sum(data)}", parts=listed)
+        return Found(key=grant.key, exists=True, size=len(data), checksum=_sum(data), parts=listed)
 
     @hookimpl
     def put_chunk(self, grant: Grant, chunk: Chunk) -> Receipt:
@@ -154,13 +158,16 @@ class Cloud:
                     raise errors.NotFound("no such upload.")
                 if grant.key in self.objects and not grant.cover:
                     raise errors.Exists("taken.", key=grant.key)
+                stored = self.uploads[grant.upload_id]
+                if any(_proof(receipt.number, stored.get(receipt.number)) != receipt.proof for receipt in receipts):
+                    raise errors.NotFound("a part is not as it was stored.")
                 parts = self.uploads.pop(grant.upload_id)
                 self.objects[grant.key] = b"".join(parts[receipt.number] for receipt in receipts)
             if self.seal:
-                assert grant.checksum == f"sum:{sum(self.objects[grant.key])}"
+                assert grant.checksum == _sum(self.objects[grant.key])
         self._fails("complete", "after")
         data = self.objects[grant.key]
-        return Stored(key=grant.key, size=len(data), checksum=f"sum:{sum(data)}")
+        return Stored(key=grant.key, size=len(data), checksum=_sum(data))
 
     @hookimpl
     def notify(self, request: NotifyRequest) -> Sequence[Notified | errors.VVOSError]:
@@ -168,7 +175,7 @@ class Cloud:
         out: list[Notified | errors.VVOSError] = []
         for done in request.objects:
             data = self.objects.get(done.grant.key)
-            if data is None or f"sum:{sum(data)}" != done.checksum:
+            if data is None or _sum(data) != done.checksum:
                 out.append(errors.Mismatch("not what was read."))
             else:
                 self.notified[done.grant.key] += 1
@@ -182,8 +189,16 @@ class Cloud:
         self.uploads.pop(grant.upload_id, None)
 
 
+def _sum(data: bytes) -> str:
+    return text(zlib.crc32(data))
+
+
+def _proof(number: int, data: bytes | None) -> str:
+    return "" if data is None else f"p{number}-{zlib.crc32(data):08x}"
+
+
 def _receipt(number: int, data: bytes) -> Receipt:
-    return Receipt(number=number, size=len(data), proof=f"p{number}-{hash(data)}", checksum=f"sum:{sum(data)}")
+    return Receipt(number=number, size=len(data), proof=_proof(number, data), checksum=_sum(data))
 
 
 def calls_of(cloud: Cloud, *listeners: object, keep_existing: bool = False) -> Calls:

@@ -220,9 +220,10 @@ class Batches(RuleBasedStateMachine):
     def _answer(self, file: File, command: do.Command, fate: str) -> None:
         failure = errors.Denied("no.")
         if isinstance(command, do.Abort):
+            upload_id = command.grant.upload_id if command.grant else file.upload_id
             if fate == "ok":
-                file.open.pop(file.upload_id, None)
-            file.aborted.add(file.upload_id)
+                file.open.pop(upload_id, None)
+            file.aborted.add(upload_id)
             return
         if isinstance(command, do.RequestToken):
             if fate == "expire" and file.upload.grant is not None:
@@ -313,7 +314,7 @@ class Batches(RuleBasedStateMachine):
             assert sorted(flying) == sorted(file.upload.flying)
             assert len(flying) <= file.upload.window
             assert not set(flying) & set(file.upload.receipts), "a stored chunk is sent again"
-            if any(isinstance(command, do.Abort) for command in file.pending):
+            if do.Abort() in file.pending:
                 assert not flying, "a part may be stored after the abort"
 
     @invariant()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..model import Receipt
+from ..model import Grant, Receipt
 
 
 class Command(Struct, frozen=True):
@@ -38,4 +38,7 @@ class Notify(Command, frozen=True):
 
 
 class Abort(Command, frozen=True):
-    """Forget the unfinished multipart upload; nothing of it is on its way any more."""
+    """Forget the unfinished multipart upload; nothing of it is on its way any more. ``grant``: that of one which was
+    given up for another, else the upload's own."""
+
+    grant: Grant | None = None

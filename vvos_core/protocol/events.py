@@ -114,9 +114,10 @@ class PauseRequested(Event, frozen=True):
 
 
 class ResumeRequested(Event, frozen=True):
-    """``changed``: chunks of an earlier run whose bytes are not the source's any more."""
+    """``changed``: chunks of an earlier run whose bytes are not the source's any more; None where the source is surely
+    the same, and was not looked at."""
 
-    changed: frozenset[int] = frozenset()
+    changed: frozenset[int] | None = None
 
 
 class CancelRequested(Event, frozen=True):

@@ -51,15 +51,17 @@ def _count_back(upload: Upload, event: ev.Event) -> None:
         upload.returned.append(event.number)
     elif isinstance(event, ev.TokenGranted):
         upload.hasher = event.checksum
-    elif isinstance(event, ev.PartsFound | ev.ObjectFound) and event.parts is not None:
+    elif isinstance(event, ev.NothingFound | ev.PartsFound | ev.ObjectFound):
         _combine(upload)
-        _believe(upload, event.parts)
-    elif isinstance(event, ev.ResumeRequested) and event.changed:
-        upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if n not in event.changed}
-        upload.unsent = 1
-        upload.checksum = ""
-        # A grant that names the checksum of the old bytes is good for them alone.
-        upload.lost = upload.grant is not None and bool(upload.grant.checksum)
+        if not isinstance(event, ev.NothingFound) and event.parts is not None:
+            _believe(upload, event.parts)
+    elif isinstance(event, ev.ResumeRequested) and event.changed is not None:
+        if event.changed:
+            upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if n not in event.changed}
+            upload.unsent = 1
+            upload.checksum = ""
+        # A grant that names the checksum of other bytes is good for them alone.
+        upload.lost = upload.grant is not None and bool(upload.grant.checksum) and not upload.all_stored
     if upload.open and upload.restarts < RESTARTS and _is_gone(event):
         upload.lost = True
 

@@ -48,8 +48,9 @@ def was_notifying(upload: Upload, event: ev.Event) -> bool:
 
 
 def seal_missing(upload: Upload, event: ev.Event) -> bool:
-    """All is stored, the grant must name the object's checksum, and the one just given does not."""
-    return isinstance(event, ev.TokenGranted) and upload.all_stored and _unsealed(upload, event.grant.checksum)
+    """All is stored, the grant was asked to name the object's checksum, and the one just given does not."""
+    asked = upload.all_stored and bool(upload.checksum)
+    return asked and isinstance(event, ev.TokenGranted) and _unsealed(upload, event.grant.checksum)
 
 
 def lost(upload: Upload, event: ev.Event) -> bool:
@@ -197,8 +198,10 @@ def keep_grant(upload: Upload, event: ev.Event) -> list[do.Command]:
 
 
 def restart(upload: Upload, event: ev.Event) -> list[do.Command]:
+    # The provider may have said that it forgot the old one, and have it all the same.
+    given_up = [do.Abort(upload.grant)] if upload.open and upload.grant is not None else []
     upload.start_over()
-    return [do.RequestToken()]
+    return [*given_up, do.RequestToken()]
 
 
 def keep_grant_and_settle(upload: Upload, event: ev.Event) -> list[do.Command]:
