@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -14,13 +15,18 @@ from .plan import plan_chunks
 _TYPE = re.compile(r"[!-~]+( [!-~]+)*")
 
 
+@lru_cache(maxsize=256)  # the files of a batch share a few
+def _is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text) is not None
+
+
 def new_grant(ask: Ask, *, provider: str, rules: Rules, cover: bool, expires_at: float, checksum: str = "") -> Grant:
     """The grant of what ``ask`` asks for the first time, cut by ``rules``; the provider adds upload id and data.
 
     Raises ``BadKey``, ``BadInput`` for a size or media type that is none, ``TooLarge``.
     """
     check_key(ask.key, rules.max_key)
-    if not _TYPE.fullmatch(ask.type):
+    if not _is_type(ask.type):
         raise BadInput(
             f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it.", key=ask.key
         )

@@ -14,6 +14,9 @@ def check_key(key: str, max_bytes: int = 1024) -> str:
     would not be the key that was signed), control characters and what UTF-8 or XML 1.0 cannot carry, text that is
     not NFC (two spellings of one name would be two objects), more than ``max_bytes`` bytes of UTF-8.
     """
+    framed = f"/{key}/"
+    if key.isascii() and key.isprintable() and "//" not in framed and "/." not in framed and len(key) <= max_bytes:
+        return key  # as most are: none of what is looked for below
     why = _fault(key, max_bytes)
     if why:
         raise BadKey(f"key {_shown(key)} {why}.", key=key)

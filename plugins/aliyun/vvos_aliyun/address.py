@@ -26,12 +26,17 @@ class Address(Struct, frozen=True, kw_only=True):
 
     def path(self, key: str) -> str:
         """The path of an object on the wire, quoted but for unreserved characters and ``/``."""
-        root = f"/{self.bucket}" if self.path_style else ""
-        return f"{root}/{quote(key, safe='/')}"
+        return self.both(key)[0]
 
     def resource(self, key: str) -> str:
         """The path that V4 signs: always with the bucket, wherever that is on the wire."""
-        return f"/{self.bucket}/{quote(key, safe='/')}"
+        return self.both(key)[1]
+
+    def both(self, key: str) -> tuple[str, str]:
+        """``path`` and ``resource``, at the cost of one."""
+        name = f"/{quote(key, safe='/')}"
+        resource = f"/{self.bucket}{name}"
+        return (resource if self.path_style else name), resource
 
     def url(self, key: str) -> str:
         """The plain url of an object."""

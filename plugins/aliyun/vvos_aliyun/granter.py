@@ -127,7 +127,8 @@ class Granter:
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
         if ask.key.startswith("\\"):
             raise BadInput(f"key {ask.key!r} begins with '\\', which OSS does not take; rename it.")
-        metadata.headers(ask.metadata)
+        if ask.metadata:
+            metadata.headers(ask.metadata)
         wanted = ask.checksum and checksum.check(ask.checksum)
         return new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at, checksum=wanted)
 

@@ -115,17 +115,21 @@ class Writer:
         self._address = address
         self._look = look
         self._plan = Plan(size=grant.size, multipart=grant.multipart, part_size=grant.part_size)
+        path, self._resource = address.both(grant.key)
+        self._url = address.origin + path
 
     def put(self) -> Signed:
         grant = self._grant
-        headers = {"content-length": str(grant.size), "content-type": grant.type, **metadata.headers(grant.metadata)}
-        return self._request("PUT", headers | self._unless_there())
+        headers = {"content-type": grant.type, **self._unless_there()}
+        if grant.metadata:
+            headers |= metadata.headers(grant.metadata)
+        return self._request("PUT", headers, length=grant.size)
 
     def part(self, number: int) -> Signed:
         if not 1 <= number <= self._plan.count:
             raise BadAnswer(f"the grant is for {self._plan.count} parts, and {number} is none of them.")
         extra = {"partNumber": str(number), "uploadId": self._grant.upload_id}
-        return self._request("PUT", {"content-length": str(self._plan.span(number)[1])}, extra)
+        return self._request("PUT", {}, extra, length=self._plan.span(number)[1])
 
     def complete(self) -> Signed:
         # A type of its own: what a browser would add by itself is not signed, and refused.
@@ -144,29 +148,26 @@ class Writer:
             return Presigned(put_=self.put())
         return Presigned(parts_=self._parts(), complete_=self.complete(), abort_=self.abort(), look_=self.look())
 
-    def _request(self, method: str, headers: Mapping[str, str], extra: Mapping[str, str] | None = None) -> Signed:
+    def _request(
+        self, method: str, headers: dict[str, str], extra: Mapping[str, str] | None = None, length: int | None = None
+    ) -> Signed:
         """``host`` and ``content-length`` are signed but not listed: whoever sends a request sends them."""
-        address, key = self._address, self._grant.key
-        query = self._signing.presign(method, address.resource(key), {"host": address.host, **headers}, extra)
-        return Signed(
-            f"{address.origin}{address.path(key)}?{query}",
-            {name: value for name, value in headers.items() if name != "content-length"},
-        )
+        query = self._signing.presign(method, self._resource, {"host": self._address.host, **headers}, extra, length)
+        return Signed(f"{self._url}?{query}", headers)
 
     def _parts(self) -> Parts:
-        address, key = self._address, self._grant.key
         extra = {"partNumber": "0", "uploadId": self._grant.upload_id}
         before, _, after = self._signing.query(_PART_HEADERS, extra).partition("partNumber=0")
         before += "partNumber="
         signatures = bytearray()
-        begin = f"PUT\n{address.resource(key)}\n{before}"
+        begin = f"PUT\n{self._resource}\n{before}"
         for number in range(1, self._plan.count + 1):
             length = self._plan.span(number)[1]
-            lines = f"content-length:{length}\nhost:{address.host}\n"
+            lines = f"content-length:{length}\nhost:{self._address.host}\n"
             canonical = f"{begin}{number}{after}\n{lines}\n{_PART_HEADERS}\n{PAYLOAD}"
             signatures += base64.urlsafe_b64encode(self._signing.sign(canonical.encode()))[:_LETTERS]
         return Parts(
-            url=f"{address.origin}{address.path(key)}?{before}",
+            url=f"{self._url}?{before}",
             tail=f"{after}&x-oss-signature=",
             signatures=signatures.decode(),
         )

@@ -35,6 +35,7 @@ from .metadata import encode
 from .service import Head, Service
 from .settings import WEEK, Settings
 from .target import Target, shown
+from .tokens import Signer
 
 NAME = "qiniu"
 _LOOK_SECONDS = 3600
@@ -51,6 +52,7 @@ class Granter:
         self._settings = settings
         self._rules = settings.rules
         self._sender = Sender(Http(timeout=(5.0, 30.0)))
+        self._signer = Signer(settings.access_key, settings.secret_key, settings.bucket)
         self._service = Service(settings, Regions(self._sender, settings.endpoint))
         self._clock = clock
 
@@ -64,8 +66,24 @@ class Granter:
         if not keys:
             return drafts
         hosts = self._service.up_hosts("granting", keys[0])
-        renewed = [ask.renew is not None for ask in request.files]
-        return self._service.each(lambda item: self._granted(*item, hosts), list(zip(drafts, renewed, strict=True)))
+        terms: dict[tuple[object, ...], str] = {}
+        beginning: list[tuple[int, Grant, Permission]] = []
+        answers = drafts
+        for place, (ask, draft) in enumerate(zip(request.files, drafts, strict=True)):
+            if isinstance(draft, VVOSError):
+                continue
+            # What was begun as one kind stays it when the profile changes: blocks are no parts.
+            blocks = not draft.upload_id if ask.renew is not None else self._settings.version == "v1"
+            token = self._token(draft, terms)
+            permission = Permission(token=token, hosts=hosts, version="v1" if draft.multipart and blocks else "v2")
+            if draft.multipart and not blocks and ask.renew is None:
+                beginning.append((place, draft, permission))
+            else:
+                answers[place] = replace(draft, data=write(permission))
+        begun = self._service.each(lambda item: self._begun(*item[1:]), beginning)
+        for (place, _, _), answer in zip(beginning, begun, strict=True):
+            answers[place] = answer
+        return answers
 
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there; see ``vvos_core.hooks``."""
@@ -115,22 +133,24 @@ class Granter:
             return error
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        encode(ask.metadata)
+        if ask.metadata:
+            encode(ask.metadata)
         grant = new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at)
-        wanted = ask.checksum and checksum.check(ask.checksum, ask.size, grant.part_size)
-        return replace(grant, checksum=wanted)
+        if not ask.checksum:
+            return grant
+        return replace(grant, checksum=checksum.check(ask.checksum, ask.size, grant.part_size))
 
-    def _granted(self, draft: Grant | VVOSError, renewed: bool, hosts: tuple[str, ...]) -> Grant:
-        if isinstance(draft, VVOSError):
-            raise draft
-        # What was begun as one kind stays it when the profile changes: blocks are no parts.
-        blocks = not draft.upload_id if renewed else self._settings.version == "v1"
-        token = self._service.upload_token(draft.key, int(draft.expires_at), self._policy(draft))
-        permission = Permission(token=token, hosts=hosts, version="v1" if draft.multipart and blocks else "v2")
-        if draft.multipart and not blocks and not renewed:
-            what = f"beginning the upload of {shown(draft)}"
-            draft = replace(draft, upload_id=parts.begin(self._sender, _target(draft, permission), what))
+    def _begun(self, draft: Grant, permission: Permission) -> Grant:
+        what = f"beginning the upload of {shown(draft)}"
+        draft = replace(draft, upload_id=parts.begin(self._sender, _target(draft, permission), what))
         return replace(draft, data=write(permission))
+
+    def _token(self, grant: Grant, terms: dict[tuple[object, ...], str]) -> str:
+        """The upload token. ``terms`` keeps what those of one batch have in common."""
+        shared = (grant.size, grant.type, grant.cover, grant.expires_at)
+        if shared not in terms:
+            terms[shared] = self._signer.terms(int(grant.expires_at), self._policy(grant))
+        return self._signer.upload_token(grant.key, terms[shared])
 
     def _policy(self, grant: Grant) -> dict[str, object]:
         """What the token allows besides its key and its deadline (Qiniu, "Put policy")."""
@@ -152,7 +172,7 @@ class Granter:
         return parts.stored(self._sender, self._look(grant, what), what)
 
     def _look(self, grant: Grant, what: str) -> Target:
-        token = self._service.upload_token(grant.key, int(self._clock()) + _LOOK_SECONDS, {})
+        token = self._signer.upload_token(grant.key, self._signer.terms(int(self._clock()) + _LOOK_SECONDS, {}))
         return _target(grant, Permission(token=token, hosts=self._service.up_hosts(what, grant.key)))
 
     def _verdict(self, done: Finished, head: Head | VVOSError | None, now: float) -> Notified | VVOSError:

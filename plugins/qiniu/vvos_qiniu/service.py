@@ -1,4 +1,4 @@
-"""The half that asks the service with the profile's own keys, through the qiniu SDK: tokens, looking, signed urls."""
+"""The half that asks the service with the profile's own keys, through the qiniu SDK: looking, signed urls."""
 
 from __future__ import annotations
 
@@ -68,14 +68,6 @@ class Service:
         with self._lock:
             self._pool = self._pool or ThreadPoolExecutor(THREADS, thread_name_prefix="vvos-qiniu")
         return list(self._pool.map(one, items))
-
-    def upload_token(self, key: str, deadline: int, policy: Mapping[str, Any]) -> str:
-        """An upload token for one key until ``deadline`` (seconds since 1970, UTC)."""
-        # Not strict: that would drop the deadline, and set one by a clock of its own.
-        token: str = self._signer().upload_token(
-            self._settings.bucket, key, policy={**policy, "deadline": deadline}, strict_policy=False
-        )
-        return token
 
     def url(self, key: str, now: float) -> str:
         """The url of an object; signed, with what the profile says, from ``now`` on."""

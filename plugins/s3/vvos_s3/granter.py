@@ -108,8 +108,11 @@ class Granter:
         return ask.checksum and checksum.check(ask.checksum, self._settings.checksum, multipart=multipart)
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        encode(ask.metadata)
+        if ask.metadata:
+            encode(ask.metadata)
         grant = new_grant(ask, provider=NAME, rules=self._rules, cover=cover, expires_at=expires_at)
+        if not (grant.multipart or ask.checksum):
+            return grant
         return replace(
             grant,
             checksum=self._wanted(ask, grant.multipart),

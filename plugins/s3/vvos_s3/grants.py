@@ -89,25 +89,25 @@ class _Writer:
         self._address = address
         self._path = address.path(grant.key)
 
-    def request(self, method: str, headers: Mapping[str, str]) -> Signed:
-        """One request; ``content-length`` is signed but not listed, since whoever sends a body sends it."""
+    def request(self, method: str, headers: dict[str, str], length: int | None = None) -> Signed:
+        """One request; ``host`` and ``content-length`` are signed but not listed: whoever sends it sends them."""
+        address = self._address
         extra = {"uploadId": self._grant.upload_id} if self._grant.multipart else None
-        query = self._signing.presign(method, self._path, {"host": self._address.host, **headers}, extra)
-        return Signed(
-            f"{self._address.origin}{self._path}?{query}",
-            {name: value for name, value in headers.items() if name != "content-length"},
-        )
+        query = self._signing.presign(method, self._path, {"host": address.host, **headers}, extra, length)
+        return Signed(f"{address.origin}{self._path}?{query}", headers)
 
     def put(self) -> Signed:
         grant = self._grant
-        headers = {"content-length": str(grant.size), "content-type": grant.type}
-        headers |= {f"x-amz-meta-{name}": value for name, value in encode(grant.metadata).items()}
-        algorithm, _, value = grant.checksum.partition(":")
-        if algorithm == CRC64NVME:
-            headers["x-amz-checksum-crc64nvme"] = value
-        elif algorithm == MD5:
-            headers["content-md5"] = base64.b64encode(bytes.fromhex(value)).decode()
-        return self.request("PUT", headers | self._unless_there())
+        headers = {"content-type": grant.type, **self._unless_there()}
+        if grant.metadata:
+            headers |= {f"x-amz-meta-{name}": value for name, value in encode(grant.metadata).items()}
+        if grant.checksum:
+            algorithm, _, value = grant.checksum.partition(":")
+            if algorithm == CRC64NVME:
+                headers["x-amz-checksum-crc64nvme"] = value
+            elif algorithm == MD5:
+                headers["content-md5"] = base64.b64encode(bytes.fromhex(value)).decode()
+        return self.request("PUT", headers, grant.size)
 
     def complete(self) -> Signed:
         algorithm, _, value = self._grant.checksum.partition(":")
