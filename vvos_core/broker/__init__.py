@@ -5,6 +5,7 @@
     policies    the built-in decisions, and how the business's own are found
     seal        the accessToken: the whole permission, encrypted
     schema      the tables
+    group_commit  several calls' writes in one transaction
     ledger      what was granted and what was notified, once
     leftovers   what may be left behind at the providers
     sweeping    aborts it

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import BadInput, Denied, DuplicateKey, KeyNotGranted, VVOSError
 from ..keys import check_key
-from ..model import Ask, Grant
+from ..model import Ask, Grant, Rules
 from . import checks
 from .hooks import Access, BusinessCall
 from .messages import FileInfo, GetToken
@@ -33,6 +33,14 @@ class Placing:
         self._settings = settings
         self._business = business
         self._profiles = profiles
+        self._rules: dict[str, Rules] = {}
+
+    def rules(self, profile: str) -> Rules:
+        """The rules of a profile's provider."""
+        rules = self._rules.get(profile)
+        if rules is None:
+            rules = self._rules[profile] = self._profiles.calls(profile).rules
+        return rules
 
     def place(self, message: GetToken, call: BusinessCall, access: Access) -> list[Asked | VVOSError]:
         """For each key: the profile and what to ask it, or why this file is refused."""
@@ -68,10 +76,11 @@ class Placing:
         )
         to = self._business.name(call, ask, access)
         profile = to.profile or access.profile or self._profiles.default
-        rules = self._profiles.calls(profile).rules
-        checks.size(key, info.size, rules.max_size)
+        rules = self.rules(profile)
+        if info.size > rules.threshold:
+            checks.size(key, info.size, rules.max_size)
         check_key(to.key, min(self._settings.max_key, rules.max_key))
-        return profile, msgspec.structs.replace(ask, key=to.key)
+        return profile, ask if to.key == key else msgspec.structs.replace(ask, key=to.key)
 
 
 def renewed(key: str, message: GetToken, opened: Opened) -> Asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -63,24 +64,36 @@ def client(name: str) -> None:
 
 def file(key: str, info: FileInfo) -> None:
     """The form of what is said of one file; its size is judged elsewhere."""
+    if info.type and (len(info.type) > MAX_TYPE_CHARS or not _is_type(info.type)):
+        raise BadInput(
+            f"`files[{short(key)}].type`: expected a content type of at most {MAX_TYPE_CHARS} ASCII characters.",
+            key=key,
+        )
+    if info.checksum:
+        checksum(f"`files[{short(key)}].checksum`", info.checksum, key)
+    if info.metadata:
+        _metadata(key, info.metadata)
+
+
+@lru_cache(maxsize=256)  # the files of a batch share a few
+def _is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text) is not None
+
+
+def _metadata(key: str, metadata: Mapping[str, str]) -> None:
     place = f"`files[{short(key)}]"
-    if info.type and (len(info.type) > MAX_TYPE_CHARS or not _TYPE.fullmatch(info.type)):
-        raise BadInput(f"{place}.type`: expected a content type of at most {MAX_TYPE_CHARS} ASCII characters.", key=key)
-    checksum(f"{place}.checksum`", info.checksum, key)
-    if not info.metadata:
-        return
-    if len(info.metadata) > MAX_METADATA_ENTRIES:
+    if len(metadata) > MAX_METADATA_ENTRIES:
         raise BadInput(f"{place}.metadata`: at most {MAX_METADATA_ENTRIES} entries are allowed.", key=key)
-    for name, value in info.metadata.items():
+    for name, value in metadata.items():
         if not _NAME.fullmatch(name):
             raise BadInput(
                 f"{place}.metadata`: the name {short(name)} is not of letters, digits, '.', '_', '-'.", key=key
             )
         if not value.isprintable():
             raise BadInput(f"{place}.metadata[{short(name)}]`: it has a character that cannot be printed.", key=key)
-    if len({name.lower() for name in info.metadata}) != len(info.metadata):
+    if len({name.lower() for name in metadata}) != len(metadata):
         raise BadInput(f"{place}.metadata`: two names differ only in upper and lower case.", key=key)
-    used = sum(len(name.encode()) + len(value.encode()) for name, value in info.metadata.items())
+    used = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if used > MAX_METADATA_BYTES:
         raise BadInput(
             f"{place}.metadata`: it has {used} bytes, and at most {MAX_METADATA_BYTES} are allowed.", key=key

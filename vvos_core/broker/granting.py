@@ -142,7 +142,7 @@ class Granting:
 
     def _multipart(self, asks: Sequence[Asked]) -> list[Place]:
         """Where the providers will begin uploads, by their rules."""
-        return [(profile, ask.key) for profile, ask in asks if ask.size > self._profiles.calls(profile).rules.threshold]
+        return [(profile, ask.key) for profile, ask in asks if ask.size > self._placing.rules(profile).threshold]
 
     def renew(self, message: GetToken, opened: Opened, call: BusinessCall) -> Granted:
         """New expiry for what ``opened`` permits, or for a part of it. Raises ``Denied`` for anything wider."""

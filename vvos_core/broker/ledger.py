@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Timeout
 from ..errors import Unavailable
 from ..model import Call, Event, Finished, Grant, NotifyRequest
 from . import outbox
+from .group_commit import GroupCommit
 from .schema import BEGUN, GRANTS, NOTIFIED, UPLOADS, open_database
 
 _AT_ONCE = 500  # keys in one IN: older SQLite takes 999 parameters
@@ -58,6 +59,7 @@ class Ledger:
     def __init__(self, url: str, connections: int = 16) -> None:
         self._engine = open_database(url, connections)
         self._reading = self._engine.execution_options(writes=False)
+        self._together = GroupCommit(lambda: self._connect(writes=True))
         insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         self._add_grant = insert(GRANTS).on_conflict_do_nothing().returning(GRANTS.c.request)
         self._add_upload = insert(UPLOADS).on_conflict_do_nothing()
@@ -107,7 +109,8 @@ class Ledger:
             "expires_at": expires_at,
         }
         uploads = _uploads(who, request_id, grants)
-        with self._connect(writes=True) as connection:
+
+        def record(connection: Connection) -> Recorded | None:
             if connection.execute(self._add_grant, row).one_or_none() is None:
                 return _recorded(connection, request)
             if uploads:
@@ -116,7 +119,9 @@ class Ledger:
                 begun
             ):
                 raise Unavailable("the broker took too long to begin these uploads, and gave them up; try again.")
-        return None
+            return None
+
+        return self._together.run(request, record)
 
     def renew(self, who: str, request_id: str, grants: Sequence[Grant]) -> set[str]:
         """Record the new expiry of uploads, so that nobody takes them for abandoned.

@@ -169,6 +169,9 @@ class Health(Struct, frozen=True, kw_only=True):
 Request = TypeVar("Request", GetToken, Exists, Notifier)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_typed: Mapping[Any, Any] = {kind: msgspec.json.Decoder(kind).decode for kind in (GetToken, Exists, Notifier)}
+_any = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
 
@@ -177,6 +180,16 @@ def read(body: bytes, type_: type[Request]) -> tuple[Request, dict[str, Any]]:
 
     Raises ``BadInput`` that names the field and says what was expected.
     """
+    known = type_.__struct_encode_fields__
+    try:
+        message: Request = _typed[type_](body)
+        return message, {name: _any(value) for name, value in _fields(body).items() if name not in known}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _read_slowly(body, type_)
+
+
+def _read_slowly(body: bytes, type_: type[Request]) -> tuple[Request, dict[str, Any]]:
+    """The same in two steps, the JSON and then the types: what is wrong in either has words of its own."""
     try:
         raw = _decode(body)
     except RecursionError:

@@ -12,6 +12,7 @@ import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -129,21 +130,22 @@ class Seal:
     def seal(self, permission: Permission) -> str:
         """The accessToken of ``permission``."""
         places: dict[tuple[str, str], int] = {}
-        items = [
-            _Item(
-                client_key=grant.client_key,
-                key=grant.key,
-                size=grant.size,
-                type=grant.type,
-                cover=grant.cover,
-                expires_at=grant.expires_at,
-                multipart=grant.multipart,
-                part_size=grant.part_size,
-                upload_id=grant.upload_id,
-                checksum=grant.checksum,
-                seal=grant.seal,
-                metadata=dict(grant.metadata),
-                place=places.setdefault((grant.profile, grant.provider), len(places)),
+        # Tuples of the fields of _Item, in their order: made in half the time, and the same in msgpack.
+        items: list[Any] = [
+            (
+                grant.client_key,
+                grant.key,
+                grant.size,
+                grant.type,
+                grant.cover,
+                grant.expires_at,
+                grant.multipart,
+                grant.part_size,
+                grant.upload_id,
+                grant.checksum,
+                grant.seal,
+                dict(grant.metadata) if grant.metadata else {},
+                places.setdefault((grant.profile, grant.provider), len(places)),
             )
             for grant in permission.grants
         ]
