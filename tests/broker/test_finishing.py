@@ -160,7 +160,7 @@ def test_every_reason_is_in_failed_and_the_rest_is_done(bench: Bench) -> None:
         "lied": "CHECKSUM_MISMATCH",
         "down": "SERVICE_FAILED",
     }
-    assert bench.fake.told == ["好"]
+    assert bench.deliver() == ["好"]
 
 
 def test_another_upload_to_the_same_key_is_told_again(bench: Bench, token: str) -> None:

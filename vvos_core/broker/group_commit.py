@@ -75,7 +75,7 @@ class GroupCommit:
                     except Exception:
                         own = True
                         raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever one raises is raised again in its own call
             if own and len(together) > 1:
                 return False
             for each in together:
