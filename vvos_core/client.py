@@ -187,7 +187,7 @@ class VVOS:
             engine.run(jobs, order, reporter, self._keeper(), control)
         finally:
             entries.close()
-            reporter.tick(last=True)
+            reporter.tick(at_once=True)
         return reporter.results()
 
     def _keeper(self) -> Keeper:

@@ -94,9 +94,10 @@ class Reporter:
 
     def stopping(self) -> None:
         self._tracker.stopping = True
+        self.tick(at_once=True)  # at once: all may have ended before the next one is due
 
-    def tick(self, last: bool = False) -> None:
-        if self._on_progress and (last or self._tracker.due()):
+    def tick(self, at_once: bool = False) -> None:
+        if self._on_progress and (at_once or self._tracker.due()):
             error, self._last_error = self._last_error, None
             _call_back(self._on_progress, error, self._tracker.progress())
 

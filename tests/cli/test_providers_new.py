@@ -77,7 +77,8 @@ def test_the_kit_fails_only_where_something_is_to_be_filled_in(made: Made) -> No
         "test_without_settings_it_says_that_it_can_only_store",
     }
     for name, words in told["skipped"]:
-        assert re.search(r"address\(\) is not overridden|there is no network|no SDK is declared", words), name
+        given_up = r"address\(\) is not overridden|there is no network|no SDK is declared|list unfinished uploads"
+        assert re.search(given_up, words), name
 
 
 def test_the_tutorial_begins_with_what_is_written_and_said(made: Made) -> None:

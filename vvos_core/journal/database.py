@@ -13,7 +13,7 @@ from typing import TypeVar
 from ..errors import JournalError
 from . import tables
 from .folder import check, journals, set_aside
-from .locks import Locks, locks_of
+from .locks import Locks, leave, locks_of
 from .salvage import make_new
 
 log = logging.getLogger(__name__)
@@ -73,13 +73,15 @@ class Database:
 
     def close(self, owner: object) -> None:
         """Close the file, and release what ``owner`` has."""
-        if self._locks is not None:
-            self._locks.release_all(owner)
         self._disconnect()
+        locks, self._locks = self._locks, None
+        if locks is not None:
+            locks.release_all(owner)
+            leave(locks)
 
     def _with_locks(self) -> Locks:
         if self._locks is None or self._is_other():
-            self._locks = locks_of(self._folder)
+            self._locks = locks_of(self._folder, self._locks)
         return self._locks
 
     def _is_other(self) -> bool:

@@ -30,12 +30,13 @@ class Locks:
     """The lock file of one folder; one object per process, see ``locks_of``.
 
     POSIX record locks belong to the process, and closing any descriptor of the file frees all of them. So it is opened
-    once and stays open, and what several runs of this process have is kept in a table beside it.
+    once and stays open while anybody of this process uses it; what several runs have is kept in a table beside it.
     """
 
     def __init__(self, folder: Path, descriptor: int) -> None:
         self._folder = folder
         self._descriptor = descriptor
+        self.users = 0
         self._owners: dict[str, object] = {}
         self._owners_lock = threading.Lock()
         self._writing = threading.Lock()
@@ -102,6 +103,9 @@ class Locks:
             "done, or stop it."
         )
 
+    def close(self) -> None:
+        os.close(self._descriptor)
+
     def forget(self) -> None:
         """In a forked child, which has none of its parent's locks."""
         self._owners.clear()
@@ -118,21 +122,38 @@ _open: dict[tuple[int, int], Locks] = {}
 _opening = threading.Lock()
 
 
-def locks_of(folder: Path) -> Locks:
-    """The locks of ``folder``, which is made where it is not there.
+def locks_of(folder: Path, before: Locks | None = None) -> Locks:
+    """The locks of ``folder``, which is made where it is not there, in place of ``before``; to be given to `leave`.
 
     Raises ``JournalError`` when the folder cannot be trusted, ``OSError`` when it cannot be made.
     """
     make(folder)
     with _opening:
         # By the lock file's own number: two names of one folder are one folder, and a file made anew is another one.
+        found: Locks | None = None
         with suppress(FileNotFoundError):
             info = os.lstat(folder / LOCKS)
-            if found := _open.get((info.st_dev, info.st_ino)):
-                return found
-        descriptor = open_locks(folder)
-        info = os.fstat(descriptor)
-        return _open.setdefault((info.st_dev, info.st_ino), Locks(folder, descriptor))
+            found = _open.get((info.st_dev, info.st_ino))
+        if found is None:
+            descriptor = open_locks(folder)
+            info = os.fstat(descriptor)
+            found = _open.setdefault((info.st_dev, info.st_ino), Locks(folder, descriptor))
+        if found is not before:
+            found.users += 1
+    if before is not None and before is not found:
+        leave(before)
+    return found
+
+
+def leave(locks: Locks) -> None:
+    """Use ``locks`` no more; nothing that was claimed through them is held any longer by who leaves."""
+    with _opening:
+        locks.users -= 1
+        if not locks.users:
+            locks.close()
+            for number, known in list(_open.items()):
+                if known is locks:
+                    del _open[number]
 
 
 def _forget_all() -> None:

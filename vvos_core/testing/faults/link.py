@@ -5,7 +5,7 @@ h11 finds where requests and answers begin and end; what passes is framed anew a
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import struct
 import tempfile
@@ -169,14 +169,14 @@ class Link:
         head = h11.Request(method=request.method, target=request.target, headers=[*request.headers.raw_items(), *added])
         if self._fault.request_bytes == 0:
             raise _Ended
-        if self._service is not None and select.select([self._service.socket], [], [], 0)[0]:
+        if self._service is not None and _readable(self._service.socket, seconds=0):
             self._drop_service()  # it hung up meanwhile
         service = self._service = self._service or _Service(self._target)
         self._send_on(service, service.http.send(head))
         for piece in body:
             if piece is None:
                 # Whoever speaks first: leave to go on, and early refusals, come before the request's end.
-                readable, _, _ = select.select([self._client, service.socket], [], [])
+                readable = _readable(self._client, service.socket)
                 if service.socket in readable and (answer := self._answer(service)):
                     return answer
                 if self._client in readable:
@@ -296,6 +296,15 @@ class Link:
         if self._service is not None:
             self._service.socket.close()
             self._service = None
+
+
+def _readable(*ends: socket.socket, seconds: float | None = None) -> list[socket.socket]:
+    """Those of ``ends`` that have something to read, after so many seconds at most."""
+    # Not select(), which knows no descriptor above 1023.
+    with selectors.DefaultSelector() as selector:
+        for end in ends:
+            selector.register(end, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(seconds) if isinstance(key.fileobj, socket.socket)]
 
 
 def _without_delay(end: socket.socket) -> None:
