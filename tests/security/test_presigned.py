@@ -19,7 +19,7 @@ from vvos_core import Secret, VVOSError
 from vvos_core.loader import load, storing
 from vvos_core.model import Grant
 from vvos_core.testing.doubles import Piece
-from vvos_core.testing.faults import Relay
+from vvos_core.testing.faults import FaultProxy, add_headers
 
 from .places import BIG, SIZES, SMALL, Place, cloud_place
 from .test_keys import WAYS, Way, granted, profile, wire
@@ -154,13 +154,12 @@ def test_an_altered_part_is_refused(service: Place) -> None:
 def test_a_header_added_on_the_way_makes_no_copy(cloud: Place, size: int) -> None:
     """The client's own requests, to which a proxy between adds what asks for a copy."""
     cloud.upload("secret.txt", b"secret")
-    with Relay(urlsplit(cloud.emulator.info["endpoint"]).netloc) as relay:
-        hosts = {"up_hosts": [f"http://{relay.address}"]} if cloud.name == "qiniu" else {}
-        through = {"endpoint": f"http://{relay.address}"} if cloud.name != "qiniu" else hosts
+    with FaultProxy(cloud.emulator.info["endpoint"]) as proxy:
+        through: dict[str, Any] = {"up_hosts": [proxy.url]} if cloud.name == "qiniu" else {"endpoint": proxy.url}
         between = cloud_place(cloud.name, cloud.emulator, **through)
         grant = between.grant(KEY, size)
-        headers = {"x-amz-copy-source": "/vvos/secret.txt", "x-oss-copy-source": "/vvos/secret.txt"}
-        relay.add_headers(headers)
+        copying = {"x-amz-copy-source": "/vvos/secret.txt", "x-oss-copy-source": "/vvos/secret.txt"}
+        proxy.stage(add_headers(copying), times=None)
         data = bytes(size)
         if cloud.name == "qiniu":  # a token is no presigned request: Kodo knows no such header
             cloud.store.complete(grant, between.put(grant, data))
@@ -168,7 +167,7 @@ def test_a_header_added_on_the_way_makes_no_copy(cloud: Place, size: int) -> Non
         else:
             with pytest.raises(VVOSError):
                 between.put(grant, data)
-        relay.pass_all()
+        assert "add headers" in proxy.played
         assert {name for name in cloud.emulator.counts if "Copy" in name} == set()
 
 
