@@ -16,18 +16,18 @@ from typing import Any
 import msgspec
 import pytest
 
-import vvos_core.broker.granting as granting
 from vvos_core import VVOS, ApiSettings, Call, Grant, RetryPolicy, Secret, VVOSError
 from vvos_core.broker import create_app
+from vvos_core.broker.granting import Granting
 from vvos_core.broker.seal import Seal
 from vvos_core.broker.serve import BrokerServer
 from vvos_core.cli import main
 from vvos_core.loader import load, remote
 from vvos_core.profile import BrokerSettings, Config, load as load_config
+from vvos_core.testing.faults import FaultProxy, cut, swallow
 from vvos_core.testing.secrecy import check_secrecy
 
 from ..broker.fake import Bench
-from ..e2e.relay import Relay
 from .places import CLOUDS, SIZES
 
 STATIC = {
@@ -76,14 +76,14 @@ class Shown:
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """Keeps every grant and every accessToken that a broker of this process hands out."""
     kept = Shown()
-    answer = granting._answer
+    answer = Granting._answer
 
-    def spied(token: str, expires_at: float, grants: Any, failed: Any) -> Any:
+    def spied(self: Granting, token: str, expires_at: float, grants: Any, failed: Any) -> Any:
         kept.secrets[f"an accessToken ({len(kept.secrets)})"] = Secret(token)
         kept.grants += grants
-        return answer(token, expires_at, grants, failed)
+        return answer(self, token, expires_at, grants, failed)
 
-    monkeypatch.setattr(granting, "_answer", spied)
+    monkeypatch.setattr(Granting, "_answer", spied)
     monkeypatch.setattr("tenacity.sleep_using_event", lambda event: lambda seconds: None)
     return kept
 
@@ -99,8 +99,14 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def toml(folder: Path, emulator: Any, url: str, patch: pytest.MonkeyPatch, cloud: str = "") -> Path:
     """A configuration file; the canaries are in the environment. ``cloud``: another address of the cloud's, if any."""
-    variables = {"SEAL": STATIC["seal_key"], "HEADER": STATIC["header"], "AK": STATIC["access_key"]}
-    for name, value in {**variables, "SK": STATIC["secret_key"]}.items():
+    variables = {
+        "SEAL": STATIC["seal_key"],
+        "HEADER": STATIC["header"],
+        "HOOK": STATIC["webhook_secret"],
+        "AK": STATIC["access_key"],
+        "SK": STATIC["secret_key"],
+    }
+    for name, value in variables.items():
         patch.setenv(name, value)
     info = emulator.profile()
     path = folder / "vvos.toml"
@@ -115,11 +121,13 @@ def toml(folder: Path, emulator: Any, url: str, patch: pytest.MonkeyPatch, cloud
     return path
 
 
-def serving(emulator: Any, folder: Path, patch: pytest.MonkeyPatch, **changes: Any) -> Config:
-    """The broker's own configuration."""
+def serving(emulator: Any, folder: Path, patch: pytest.MonkeyPatch) -> Config:
+    """The broker's own configuration, with a webhook that nobody answers."""
     broker = folder / "broker.toml"
     text = toml(folder, emulator, "http://127.0.0.1:9", patch).read_text(encoding="utf-8").partition("[api]")[0]
     tail = f'[broker]\naccess = "open"\nseal_keys = [{{ env = "SEAL" }}]\ndatabase = "sqlite:///{folder}/broker.db"\n'
+    tail += '[[broker.webhooks]]\nname = "app"\nurl = "http://127.0.0.1:9/hook"\nallow_private = true\n'
+    tail += 'secret = { env = "HOOK" }\n'
     broker.write_text(text + tail, encoding="utf-8")
     return load_config(broker)
 
@@ -148,6 +156,20 @@ def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
+ROUNDS = (("", 0.5, 0.5), ("1", 0.0, 1.0), ("1", 1.0, 0.0), ("", 0.0, 0.0))
+"""VVOS_DEBUG, and how much of what goes to the broker and of what is put into the cloud gets lost."""
+
+
+def lose(proxy: FaultProxy, share: float, chance: random.Random, *requests: tuple[str, str]) -> None:
+    """From now on a share of these requests (method, target) is cut, or loses its answer."""
+    proxy.pass_all()
+    for method, target in requests:
+        for nth in range(1, 300):
+            if chance.random() < share:
+                fault = chance.choice((swallow(), cut(chance.randrange(300))))
+                proxy.stage(fault, method, target, nth=nth)
+
+
 def test_no_canary_is_shown_by_a_run_of_uploads_that_fail_and_succeed(
     emulator: Any,
     tmp_path: Path,
@@ -157,54 +179,61 @@ def test_no_canary_is_shown_by_a_run_of_uploads_that_fail_and_succeed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The command line against a broker and a cloud that cut, swallow and refuse, with tracebacks and without."""
-    temporary, work = tmp_path / "tmp", tmp_path / "work"
+    temporary, work, state = tmp_path / "tmp", tmp_path / "work", tmp_path / "state"
     for folder in (temporary, work):
         folder.mkdir()
     for name, data in FILES.items():
         (work / name).write_bytes(data)
-    for variable in ("TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "VVOS_STATE"):
+    for variable in ("TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(temporary))
+    monkeypatch.setenv("VVOS_STATE", str(state))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(work)
     chance = random.Random(7)
     handlers = logging.getLogger().handlers[:]
     statuses = set()
+    journals = b""
     with (
         BrokerServer(create_app(serving(emulator, tmp_path, monkeypatch))) as broker,
-        Relay(broker.url) as relay,
-        Relay(emulator.info["endpoint"]) as cloud,
+        FaultProxy(broker.url) as to_broker,
+        FaultProxy(emulator.info["endpoint"]) as to_cloud,
     ):
-        config = toml(tmp_path, emulator, relay.url, monkeypatch, cloud.url)
-        for debug in ("", "1"):
+        config = toml(tmp_path, emulator, to_broker.url, monkeypatch, to_cloud.url)
+        for debug, of_calls, of_puts in ROUNDS:
+            prefix = f"{of_calls}/{of_puts}/"
             monkeypatch.setenv("VVOS_DEBUG", debug)
-            for rate in (0.0, 0.5, 1.0):
-
-                def judge(data: bytes, relay: Relay, rate: float = rate) -> str:
-                    return chance.choice(("cut", "swallow")) if chance.random() < rate else "pass"
-
-                def judge_puts(data: bytes, relay: Relay, rate: float = rate) -> str:
-                    # What the SDKs ask is left alone: they would wait before they ask again.
-                    return judge(data, relay, rate) if data.startswith((b"PUT ", b"POST / ")) else "pass"
-
-                relay.judge, cloud.judge = judge, judge_puts
-                for arguments in (
-                    ["put", *FILES, "--config", str(config), "--json"],
-                    ["put", *FILES, "--config", str(config), "--cover"],
-                    ["put", *FILES, "--config", str(config), "--profile", "p", "--prefix", f"{debug}/{rate}/"],
-                    ["config", "check", "--config", str(config)],
-                ):
-                    statuses.add(main(arguments))
+            lose(to_broker, of_calls, chance, ("POST", ""))
+            # What the SDKs ask is left alone: they would wait before they ask again.
+            lose(to_cloud, of_puts, chance, ("PUT", ""), ("POST", "^/$"))
+            for arguments in (
+                ["put", *FILES, "--config", str(config), "--prefix", prefix, "--json"],
+                ["put", *FILES, "--config", str(config), "--prefix", prefix, "--cover"],
+                ["put", *FILES, "--config", str(config), "--prefix", f"p/{prefix}", "--profile", "p"],
+                ["config", "check", "--config", str(config)],
+                ["uploads"],
+                ["uploads", "--json"],
+            ):
+                statuses.add(main(arguments))
+            journals += b"".join(path.read_bytes() for path in state.iterdir() if path.is_file())
+        monkeypatch.setenv("VVOS_DEBUG", "1")
         for arguments in (
+            ["doctor", "--config", str(config)],
+            ["doctor", "--config", str(config), "--json"],
             ["put", "小 1.txt", "--config", str(config), "--profile", "nosuch"],
             ["put", "小 1.txt", "--api", f"http://me:{STATIC['database_password']}@127.0.0.1:9/?k=7"],
             ["serve", "--config", str(config)],
             ["providers", "--json"],
         ):
             statuses.add(main(arguments))
+    for arguments in (["outbox"], ["outbox", "--json"], ["deliver"], ["sweep"]):
+        statuses.add(main(["broker", *arguments, "--config", str(tmp_path / "broker.toml")]))
     logging.getLogger().handlers = handlers
     out, err = capsys.readouterr()
     assert {0, 1, 2} <= statuses, "some succeeded, some failed, some were wrong"
     assert "Traceback" in err or "Traceback" in logs(), "tracebacks were among what was searched"
+    assert b"\\u5927.mp4" in journals, "uploads were in the journal"
+    for told in ('"clientKey":"0.0/1.0/大.mp4"', '"check":"cors"', '"listener":"app"'):
+        assert told in out, "each command had something to show"
     shown.add("standard output", out)
     shown.add("standard error", err)
     shown.add("the log", logs())
@@ -213,9 +242,10 @@ def test_no_canary_is_shown_by_a_run_of_uploads_that_fail_and_succeed(
         if path.is_file():
             shown.add(f"the file {path.relative_to(tmp_path)}", path.read_bytes().decode("latin-1"))
     shown.search()
-    kept = (tmp_path / "broker.db").read_bytes().decode("latin-1")
+    # Both keep accessTokens, which the broker sealed and which expire, and say so in their documentation.
     without_tokens = {name: secret for name, secret in shown.secrets.items() if not name.startswith("an accessToken")}
-    check_secrecy(kept, "the broker's database", without_tokens, shown.grants)
+    for where, kept in (("the broker's database", (tmp_path / "broker.db").read_bytes()), ("the journal", journals)):
+        check_secrecy(kept.decode("latin-1"), where, without_tokens, shown.grants)
 
 
 def test_no_canary_is_in_any_value_or_exception(
