@@ -215,7 +215,8 @@ class Keeper:
 
 
 def stopped(job: Job, grant: Grant, receipts: Collection[Receipt] = ()) -> Job:
-    """The file of ``job`` with another upload, which was begun and stopped."""
+    """The file of ``job`` with another upload, which was begun and stopped. It is of what was granted: the file may have
+    changed since, and a grant is renewed for nothing else."""
     fresh = job.upload
-    upload = Upload.stopped(fresh.number, fresh.size, grant, receipts, window=fresh.window)
-    return Job(upload, job.source, job.client_key, job.type, job.metadata)
+    upload = Upload.stopped(fresh.number, grant.size, grant, receipts, window=fresh.window)
+    return Job(upload, job.source, job.client_key, grant.type, grant.metadata)

@@ -64,8 +64,9 @@ class Work:
 
     # ── many files at once ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def tokens(self, jobs: Sequence[Job]) -> list[ev.Event]:
-        """A grant, or its renewal, for each."""
+    def tokens(self, jobs: Sequence[Job], cover: bool | None = None) -> list[ev.Event]:
+        """A grant, or its renewal, for each; ``cover`` is the order's unless given."""
+        cover = self._order.cover if cover is None else cover
         request_tokens: dict[int, str] = {}
 
         def call(some: Sequence[Job]) -> Sequence[Grant | VVOSError]:
@@ -80,7 +81,7 @@ class Work:
                     request_token=request_tokens[len(some)],
                     issued_at=now,
                     expires_at=now + TTL,
-                    cover=self._order.cover,
+                    cover=cover,
                     client=self._order.client,
                     call=self._order.token_call,
                 )
@@ -207,7 +208,7 @@ class Work:
 
         def renew_and_abort() -> None:
             nonlocal grant
-            event = self.tokens([job])[0]
+            event = self.tokens([job], grant.cover)[0]  # an earlier run's order may have been another
             if isinstance(event, ev.TokenRefused):
                 raise event.error
             if isinstance(event, ev.TokenGranted):

@@ -89,6 +89,9 @@ class Cloud:
                 out.append(errors.Denied("forbidden."))
                 continue
             old = ask.renew
+            if old is not None and (old.size, old.type) != (ask.size, ask.type):
+                out.append(errors.Denied("the grant is for another size or type."))
+                continue
             if old is not None and old.checksum and ask.checksum not in ("", old.checksum):
                 out.append(errors.Denied("the grant is for another checksum."))
                 continue
@@ -186,6 +189,8 @@ class Cloud:
     @hookimpl
     def abort(self, grant: Grant) -> None:
         self.counts["abort"] += 1
+        if not grant.data:
+            raise errors.Denied("nothing in it to abort with.")
         self.uploads.pop(grant.upload_id, None)
 
 
