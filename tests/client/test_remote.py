@@ -553,6 +553,24 @@ def test_where_every_key_failed_each_has_its_own_reason_all_the_same(
     assert broker.counts["gettoken"] == 1
 
 
+@pytest.mark.parametrize("status", [200, 403])
+def test_of_a_brokers_words_no_more_than_a_person_reads_is_passed_on(
+    status: int, broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {"code": "X" * 100_000, "message": "长" * 100_000}
+    broker.answers["gettoken"] = lambda request, count: as_json({**long, "success": False}, status)
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files((b"1", "a"))
+    (whole,) = vvos.submit()
+    broker.answers["gettoken"] = lambda request, count: as_json({"success": False, "failed": [{"key": "b", **long}]})
+    vvos.add_files((b"2", "b"))
+    (one,) = vvos.submit()
+    for result in (whole, one):
+        assert result.error is not None
+        assert result.error.code == "X" * 64
+        assert 900 < len(str(result.error)) < 1200
+
+
 def test_a_key_that_is_busy_is_asked_for_again_alone(
     broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,8 @@ PROTOCOL_FIELDS = frozenset({"requestToken", "accessToken", "keys", "files", "co
 """The protocol's own fields; a business parameter of such a name would overwrite one, and is refused."""
 LONGEST = 1000
 """The most characters of somebody else's message that are passed on."""
+LONGEST_CODE = 64
+"""And of their codes."""
 _FAR = 1e12
 """Seconds; a time beyond is none."""
 _OWN_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding", "host"})
@@ -326,11 +328,12 @@ def _by_token(items: Iterable[Item], grant_of: Callable[[Item], Grant]) -> Itera
 
 
 def _failure(call: str, item: _Failed) -> VVOSError:
-    return from_code(item.code or "DENIED", item.message or f"{call} refused it.", key=item.key, http_status=403)
+    code, message = item.code[:LONGEST_CODE] or "DENIED", item.message[:LONGEST] or f"{call} refused it."
+    return from_code(code, message, key=item.key, http_status=403)
 
 
 def _refused(where: str, answer: Answer, told: _Told) -> VVOSError:
-    code = str(told.code or "")
+    code = str(told.code or "")[:LONGEST_CODE]
     status = answer.status
     if status < 300:
         # It says success: false, and HTTP says otherwise: a refusal like any other.
