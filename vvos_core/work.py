@@ -61,6 +61,8 @@ class Work:
         self._stop = stop
         self._clock = clock
         self._token_calls = 0
+        self._named: dict[str, str] = {}
+        """By server key, the client key of the file that it was granted for first."""
 
     # ── many files at once ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,7 +277,12 @@ class Work:
     def _granted(self, job: Job, grant: Grant, asked_at: float) -> ev.Event:
         try:
             store = self._calls.store(grant.provider)
-            _check_grant(job, grant, store)
+            _check_grant(job, grant, store, self._order.cover)
+            first = self._named.setdefault(grant.key, job.client_key)
+            if first != job.client_key:
+                raise errors.BadAnswer(
+                    f"{job.client_key} was granted as {grant.key}, which is {first} already; they would be one object."
+                )
         except VVOSError as error:
             return ev.TokenRefused(error)
         # Counted from before it was asked for, so at the latest: how long the answer took is nobody's gain.
@@ -353,8 +360,9 @@ def _warn_of_strangers(job: Job, parts: Sequence[Receipt]) -> None:
             return
 
 
-def _check_grant(job: Job, grant: Grant, store: Store) -> None:
-    """A grant that does not fit the file, or the provider's rules, is refused before a byte is sent."""
+def _check_grant(job: Job, grant: Grant, store: Store, cover: bool) -> None:
+    """A grant that does not fit the file, that allows more than was asked for (``cover``: to replace), or that the
+    provider's rules do not, is refused before a byte is sent."""
     rules = store.rules
     check_key(grant.key, rules.max_key)
     before = job.upload.grant
@@ -365,6 +373,14 @@ def _check_grant(job: Job, grant: Grant, store: Store) -> None:
     )
     if not fits:
         raise errors.BadAnswer(f"the grant that came for {job.client_key} is for another file, key or upload.")
+    wider = {
+        "leave to replace an object": grant.cover and not cover,
+        "another type": grant.type != job.type,
+        "other metadata": not grant.metadata.items() <= job.metadata.items(),
+    }
+    unasked = [name for name, differs in wider.items() if differs]
+    if unasked:
+        raise errors.BadAnswer(f"the grant that came for {job.client_key} has {unasked[0]}, which was not asked for.")
     if grant.multipart:
         parts = -(-grant.size // grant.part_size) if grant.part_size > 0 else 0
         largest = min(grant.part_size, grant.size)

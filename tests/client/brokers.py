@@ -199,7 +199,13 @@ def extended(cloud: Cloud) -> dict[str, Answer]:
 
 
 def client(
-    monkeypatch: pytest.MonkeyPatch, cloud: Cloud, settings: ApiSettings, *, attempts: int = 3, seconds: float = 300.0
+    monkeypatch: pytest.MonkeyPatch,
+    cloud: Cloud,
+    settings: ApiSettings,
+    *,
+    attempts: int = 3,
+    seconds: float = 300.0,
+    cover: bool = False,
 ) -> VVOS:
     """The real client of a broker; the provider that stores is ``cloud``, whatever its name."""
 
@@ -207,4 +213,4 @@ def client(
         return calls_of(cloud).store(name)
 
     monkeypatch.setattr("vvos_core.loader.storing", storing)
-    return VVOS(settings, retry=RetryPolicy(attempts=attempts, base=0, seconds=seconds))
+    return VVOS(settings, cover=cover, retry=RetryPolicy(attempts=attempts, base=0, seconds=seconds))

@@ -61,6 +61,9 @@ GETTOKEN: dict[str, tuple[Change, str]] = {
     "the key of no grant": (lambda body, _: moved(body, "e/别人的.txt"), "BAD_ANSWER"),
     "one name for two files": (one_name_for_two, "BAD_ANSWER"),
     "another size": (lambda body, _: grant_of(body).update(size=6), "BAD_ANSWER"),
+    "leave to replace what is there": (lambda body, _: grant_of(body).update(cover=True), "BAD_ANSWER"),
+    "another type": (lambda body, _: grant_of(body).update(type="text/html"), "BAD_ANSWER"),
+    "metadata of its own": (lambda body, _: grant_of(body).update(metadata={"owner": "别人"}), "BAD_ANSWER"),
     "a size below nothing": (lambda body, _: grant_of(body).update(size=-1), "BAD_ANSWER"),
     "more parts than allowed": (lambda body, _: grant_of(body).update(multipart=True, partSize=0), "BAD_ANSWER"),
     "answers for others only": (
@@ -93,6 +96,40 @@ def test_a_grant_that_is_not_for_this_file_is_refused_before_a_byte_is_sent(
         assert his.error is not None
         assert his.error.code == code
         assert cloud_in_memory.objects == {}
+
+
+def test_less_than_was_asked_for_is_taken(
+    broker: Broker, cloud_in_memory: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.answers["gettoken"] = altered(
+        broker.answers["gettoken"], lambda body, _: grant_of(body).update(cover=False, metadata={})
+    )
+    vvos = client(monkeypatch, cloud_in_memory, broker.settings(), cover=True)
+    vvos.add_files((b"mine!", "我的.txt"), metadata={"title": "春节"})
+    (result,) = vvos.submit()
+    assert result.state == "done"
+
+
+def test_one_name_for_files_of_two_calls_is_refused_to_the_second(
+    broker: Broker, cloud_in_memory: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the first is finished by then: its object would be replaced, and it would be told of as stored."""
+    monkeypatch.setattr("vvos_core.engine.BATCH", 1)
+    broker.answers["gettoken"] = altered(
+        broker.answers["gettoken"],
+        lambda body, _: body.update(
+            keys=dict.fromkeys(body["keys"], "e/一.txt"), grants={"e/一.txt": next(iter(body["grants"].values()))}
+        ),
+    )
+    vvos = client(monkeypatch, cloud_in_memory, broker.settings(), cover=True)
+    vvos.add_files([(b"mine!", "我的.txt"), (b"his!!", "他的.txt")])
+    mine, his = vvos.submit()
+    assert broker.counts["gettoken"] == 2
+    assert mine.state == "done"
+    assert his.error is not None
+    assert his.error.code == "BAD_ANSWER"
+    assert "我的.txt" in str(his.error)
+    assert cloud_in_memory.objects == {"e/一.txt": b"mine!"}
 
 
 RENEWED: dict[str, Change] = {
