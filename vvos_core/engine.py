@@ -15,9 +15,11 @@ from typing import Protocol
 from .calls import Calls
 from .control import Control, Kind, Wish
 from .errors import VVOSError
+from .hands import Hands
 from .interrupt import interrupts
 from .job import Job, Order
 from .keeper import Keeper, stopped
+from .model import MIB
 from .protocol import commands as do, events as ev
 from .protocol.machine import advance
 from .protocol.states import FINAL, State
@@ -32,6 +34,10 @@ LOOK = 1.0
 """Seconds between two looks for grants that are to be renewed."""
 BATCH = 200
 """The most files in one call of token, exists or notify."""
+UNDER_WAY = 6 * BATCH
+"""The most files that are under way: some of each call and some that are put, so that none waits for the others."""
+SMALL = MIB
+"""Bytes of the largest file that is a small one: it shares half of the threads with others of its kind."""
 
 Outcome = list[tuple[Job, ev.Event]]
 
@@ -53,9 +59,9 @@ class Engine:
 
     One thread, the caller's, owns every upload: it takes what happened from an inbox, advances the machine, and hands
     the commands to workers. ``concurrency`` threads put chunks, whatever file they are of, so that a large file and a
-    thousand small ones share them; three more make the calls that concern many files at once (token, exists, notify),
-    one of a kind at a time: what gathers meanwhile goes with the next. At most three batches of files are under way, so
-    that memory does not grow with their number.
+    thousand small ones share them; others make the calls that concern many files at once (token, exists, notify), one
+    of a kind at a time: what gathers meanwhile goes with the next, or beside it where it fills a batch. Only so many
+    files are under way, so that memory does not grow with their number.
     """
 
     def __init__(
@@ -93,10 +99,9 @@ class Engine:
         """
         stop = threading.Event()
         work = Work(self._calls, order, self._retry, self._make_request_token, stop, self._clock)
-        putters = ThreadPoolExecutor(self._concurrency, thread_name_prefix="vvos-put")
-        callers = ThreadPoolExecutor(len(_Run.KINDS), thread_name_prefix="vvos-call")
+        callers = ThreadPoolExecutor(2 * len(_Run.KINDS), thread_name_prefix="vvos-call")
         keeper = keeper or Keeper()
-        run = _Run(work, jobs, observer, keeper, control or Control(), putters, callers, stop, self._clock)
+        run = _Run(work, jobs, observer, keeper, control or Control(), self._concurrency, callers, stop, self._clock)
         finished = False
         try:
             run.drive()
@@ -104,7 +109,7 @@ class Engine:
         finally:
             run.halt()
             # After a second interrupt nobody waits for a service that does not answer.
-            putters.shutdown(wait=finished, cancel_futures=True)
+            run.hands.close(wait=finished)
             callers.shutdown(wait=finished, cancel_futures=True)
             keeper.close()
         if run.interrupted:
@@ -123,7 +128,7 @@ class _Run:
         observer: Observer,
         keeper: Keeper,
         control: Control,
-        putters: ThreadPoolExecutor,
+        concurrency: int,
         callers: ThreadPoolExecutor,
         stop: threading.Event,
         clock: Callable[[], float],
@@ -133,12 +138,14 @@ class _Run:
         self._observer = observer
         self._keeper = keeper
         self._control = control
-        self._putters = putters
         self._callers = callers
         self._stop = stop
         self._clock = clock
-        self._inbox: queue.SimpleQueue[Outcome | BaseException | Wish] = control.inbox
-        """What workers answered; an exception is a fault of our own; a wish is the user's."""
+        self._inbox: queue.SimpleQueue[Wish | None] = control.inbox
+        """What the user wishes; nothing, when workers have answered."""
+        self._answers: deque[Outcome | BaseException] = deque()
+        """What workers answered; an exception is a fault of our own."""
+        self.hands: Hands[Outcome] = Hands(concurrency, self._answers, lambda: self._inbox.put(None))
         self.interrupted = False
         self._admitted_all = False
         self._active: dict[Job, None] = {}
@@ -146,10 +153,13 @@ class _Run:
         self._resuming: set[Job] = set()
         """Jobs to be resumed when all that was on its way of them has come back."""
         self._waiting: dict[type[do.Command], deque[tuple[Job, do.Command]]] = {kind: deque() for kind in self.KINDS}
-        self._calling: set[type[do.Command]] = set()
+        self._calling: list[type[do.Command]] = []
+        """The calls that are under way, by their kind."""
+        self._early: deque[tuple[Job, ev.Event]] = deque()
+        """What was answered before it was asked for."""
         self._working = 0
         """Commands that workers have and have not answered."""
-        self._ready: list[tuple[ThreadPoolExecutor, Callable[[], None]]] = []
+        self._ready: list[Callable[[], object]] = []
         """What workers get next."""
         self._look_at = clock() + LOOK
 
@@ -175,8 +185,8 @@ class _Run:
         """Make last what happened, and hand out what comes next: in this order, so that a crash never costs more chunks
         than are in flight at once."""
         self._keeper.commit()
-        for pool, run in self._ready:
-            pool.submit(run)
+        for hand_out in self._ready:
+            hand_out()
         self._ready.clear()
 
     def halt(self) -> None:
@@ -187,7 +197,7 @@ class _Run:
 
     def _admit(self) -> None:
         """Begin files while there is room: a batch at a time, so that their tokens are asked for together."""
-        if len(self._active) > 2 * BATCH:
+        if self._admitted_all or len(self._active) > UNDER_WAY - BATCH:
             return
         batch: list[Job] = []
         for job in self._jobs:
@@ -210,7 +220,7 @@ class _Run:
                 self._begin(job, held=wished[job] is Kind.PAUSE)
         for job, abandoned in self._keeper.abandoned():
             job.pending += 1
-            self._submit(self._callers, lambda job=job, left=abandoned: self._abort(job, left))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            self._have_done(lambda job=job, left=abandoned: self._abort(job, left))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
 
     def _begin(self, job: Job, held: bool) -> None:
         try:
@@ -232,27 +242,32 @@ class _Run:
             self._resuming.add(job)
         elif job.doubtful:
             job.pending += 1
-            self._submit(self._putters, lambda: [(job, self._work.compare_sent(job))])
+            self._have_done(lambda: [(job, self._work.compare_sent(job))], small=False)
         else:
             self._happened(job, ev.ResumeRequested())
 
     def _take(self, seconds: float) -> None:
         """Wait so long for something to happen, and let all of it happen."""
         try:
-            self._let_happen(self._inbox.get(timeout=seconds))
+            wish = self._inbox.get(timeout=seconds)
             while True:
-                self._let_happen(self._inbox.get_nowait())
+                if wish is not None:
+                    self._obey(wish)
+                wish = self._inbox.get_nowait()
         except queue.Empty:
-            return
+            pass
+        while self._answers:
+            self._let_happen(self._answers.popleft())
 
-    def _let_happen(self, outcome: Outcome | BaseException | Wish) -> None:
-        if isinstance(outcome, Wish):
-            self._obey(outcome)
-            return
+    def _let_happen(self, outcome: Outcome | BaseException) -> None:
         self._working -= 1
         if isinstance(outcome, BaseException):
             raise outcome
         for job, event in outcome:
+            self._happened(job, event)
+            self._answered(job)
+        while self._early:
+            job, event = self._early.popleft()
             self._happened(job, event)
             self._answered(job)
 
@@ -271,14 +286,15 @@ class _Run:
     def _happened(self, job: Job, event: ev.Event) -> None:
         upload = job.upload
         before, receipts = upload.state, upload.receipts
-        if isinstance(event, ev.ChunkStored):
-            job.chunk_stored(event.receipt.number, event.receipt.size)
-        elif isinstance(event, ev.ChunkFailed | ev.TokenExpired):
-            job.chunk_returned(event.number)
-        elif isinstance(event, ev.ResumeRequested):
+        kind = type(event)
+        if kind is ev.ChunkStored:
+            job.chunk_stored(event.receipt.number, event.receipt.size)  # type: ignore[attr-defined]  # its kind was looked at
+        elif kind is ev.ChunkFailed or kind is ev.TokenExpired:
+            job.chunk_returned(event.number)  # type: ignore[attr-defined]  # as above
+            if isinstance(event, ev.TokenExpired) and upload.grant is not None and upload.grant.expires_at:
+                self._over(upload.grant.expires_at if event.grant is None else event.grant.expires_at)
+        elif kind is ev.ResumeRequested:
             job.doubtful = False
-        if isinstance(event, ev.TokenExpired) and upload.grant is not None and upload.grant.expires_at:
-            self._over(upload.grant.expires_at if event.grant is None else event.grant.expires_at)
         for command in advance(upload, event):
             self._do(job, command)
         self._keeper.happened(job, event, receipts)
@@ -301,20 +317,32 @@ class _Run:
 
     def _do(self, job: Job, command: do.Command) -> None:
         job.pending += 1
-        if isinstance(command, do.Abort):
-            given_up = stopped(job, command.grant) if command.grant else None
-            self._submit(self._putters, lambda: self._abort(job, given_up))
-            return
-        if type(command) in self._waiting:
-            self._waiting[type(command)].append((job, command))
+        kind = type(command)
+        if kind in self._waiting:
+            self._waiting[kind].append((job, command))
         elif isinstance(command, do.PutChunk):
             number = command.number
-            self._submit(self._putters, lambda: [(job, self._work.put_chunk(job, number))])
+            self._have_done(lambda: self._put(job, number), small=_is_small(job))
         elif isinstance(command, do.Complete):
+            if job.completed is not None:
+                self._early.append((job, job.completed))
+                job.completed = None
+                return
             receipts = command.receipts
-            self._submit(self._putters, lambda: [(job, self._work.complete(job, receipts))])
+            self._have_done(lambda: [(job, self._work.complete(job, receipts))])
         elif isinstance(command, do.ComputeChecksum):
-            self._submit(self._putters, lambda: [(job, self._work.compute_checksum(job))])
+            self._have_done(lambda: [(job, self._work.compute_checksum(job))], small=False)
+        elif isinstance(command, do.Abort):
+            given_up = stopped(job, command.grant) if command.grant else None
+            self._have_done(lambda: self._abort(job, given_up))
+
+    def _put(self, job: Job, number: int) -> Outcome:
+        """Put a chunk, and complete the upload in the same go where it is the only one: to ask first costs as much."""
+        job.completed = None
+        event = self._work.put_chunk(job, number)
+        if isinstance(event, ev.ChunkStored) and self._work.is_whole(job):
+            job.completed = self._work.complete(job, (event.receipt,))
+        return [(job, event)]
 
     def _abort(self, job: Job, abandoned: Job | None = None) -> Outcome:
         """Have the provider forget the upload of ``job``, or the one in whose place it came."""
@@ -333,7 +361,7 @@ class _Run:
         """Make the calls that concern many files, one of a kind at a time."""
         for kind in self.KINDS:
             waiting = self._waiting[kind]
-            if kind in self._calling or not waiting:
+            if not waiting or (kind in self._calling and (len(waiting) < BATCH or self._calling.count(kind) > 1)):
                 continue
             several = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
             # A call for what was stopped meanwhile is still made: its answer is what the machine waits for.
@@ -341,9 +369,9 @@ class _Run:
             if kind is do.Notify:
                 for job in jobs:
                     self._happened(job, ev.NotifyStarted())
-            self._calling.add(kind)
+            self._calling.append(kind)
             parts = any(isinstance(command, do.CheckExists) and command.parts for _, command in several)
-            self._submit(self._callers, lambda kind=kind, jobs=jobs, parts=parts: self._answer(kind, jobs, parts))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            self._submit(lambda kind=kind, jobs=jobs, parts=parts: self._answer(kind, jobs, parts))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
 
     def _answer(self, kind: type[do.Command], jobs: list[Job], parts: bool) -> Outcome:
         try:
@@ -354,19 +382,26 @@ class _Run:
             else:
                 events = self._work.notify(jobs)
         finally:
-            self._calling.discard(kind)
+            self._calling.remove(kind)
         return list(zip(jobs, events, strict=True))
 
-    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], Outcome]) -> None:
+    def _have_done(self, task: Callable[[], Outcome], *, small: bool = True) -> None:
+        """Have one of the hands do ``task``; it is large where it moves, or reads, more than a small file has."""
+        self._working += 1
+        waiting = self._working
+        self._ready.append(lambda: self.hands.hand(task, small=small, waiting=waiting))
+
+    def _submit(self, work: Callable[[], Outcome]) -> None:
         self._working += 1
 
         def run() -> None:
             try:
-                self._inbox.put(work())
+                self._answers.append(work())
             except BaseException as error:  # noqa: BLE001  # a fault of our own is raised in the caller's thread
-                self._inbox.put(error)
+                self._answers.append(error)
+            self._inbox.put(None)
 
-        self._ready.append((pool, run))
+        self._ready.append(lambda: self._callers.submit(run))
 
     def _over(self, expires_at: float) -> None:
         """A grant that was to end then is over: so are all that were to end with it, or before."""
@@ -402,3 +437,8 @@ class _Run:
             self._resuming.discard(job)
             stays = wish.kind is Kind.PAUSE or (wish.kind is not Kind.CANCEL and job.upload.kept)
             self._happened(job, ev.PauseRequested() if stays else ev.CancelRequested())
+
+
+def _is_small(job: Job) -> bool:
+    plan = job.upload.plan
+    return plan is not None and not plan.multipart and plan.size <= SMALL

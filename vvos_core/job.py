@@ -9,6 +9,7 @@ from math import inf
 from msgspec import Struct
 
 from .model import Call
+from .protocol.events import Event
 from .protocol.upload import Upload
 from .source import Source
 
@@ -32,6 +33,7 @@ class Job:
         "_moving",
         "_stored",
         "client_key",
+        "completed",
         "doubtful",
         "halt",
         "kept_as",
@@ -66,6 +68,8 @@ class Job:
         """Set, it breaks off what is on its way."""
         self.doubtful = False
         """The file may have changed since an earlier run sent chunks of it: they are compared before it goes on."""
+        self.completed: Event | None = None
+        """What ``complete`` answered already, in one go with the only chunk."""
         self._stored = 0
         self._moving: dict[int, int] = {}
 

@@ -53,25 +53,23 @@ class Keeper:
 
         Answers the files that another run has. A job whose upload is taken up is paused.
         """
-        refused: dict[Job, VVOSError] = {}
+        if self._journal is None:
+            return {}
+        files: dict[str, tuple[Job, FileSource]] = {}
         for job in jobs:
-            if self._journal is None or not isinstance(job.source, FileSource):
-                continue
-            job.kept_as = identity(self._target, job.client_key, os.path.abspath(job.source.path))
-            try:
-                self._journal.claim(job.kept_as, job.client_key)
-                self._claimed[job] = job.kept_as
-            except Busy as error:
-                refused[job] = error
-            except JournalError as error:
-                self._failed(error)
-        ids = [job.kept_as for job in jobs if job in self._claimed]
+            if isinstance(job.source, FileSource):
+                job.kept_as = identity(self._target, job.client_key, os.path.abspath(job.source.path))
+                files[job.kept_as] = job, job.source
+        names = {id: job.client_key for id, (job, _) in files.items()}
+        busy: dict[str, Busy] | None = self._ask(lambda journal: journal.claim_all(names), None) if names else None
+        if busy is None:
+            return {}
+        self._claimed.update((job, id) for id, (job, _) in files.items() if id not in busy)
+        ids = [id for id in files if id not in busy]
         records: dict[str, Record] = self._ask(lambda journal: journal.find(ids), {}) if ids else {}
-        for job in jobs:
-            record = records.get(job.kept_as)
-            if record is not None and job in self._claimed and isinstance(job.source, FileSource):
-                self._take_up(job, job.source, record)
-        return refused
+        for id, record in records.items():
+            self._take_up(*files[id], record)
+        return {files[id][0]: error for id, error in busy.items()}
 
     def _take_up(self, job: Job, source: FileSource, record: Record) -> None:
         likeness = compare(record.fingerprint, source.fingerprint, record.begun_at)

@@ -172,6 +172,12 @@ class Work:
         except VVOSError as error:
             return ev.ChunkFailed(number, error)
 
+    def is_whole(self, job: Job) -> bool:
+        """Whether the one chunk is all, and nothing keeps it from being completed now."""
+        upload = job.upload
+        one = upload.plan is not None and not upload.plan.multipart and upload.grant is not None
+        return one and not _grant(job).seal and upload.state is State.UPLOADING and not job.halt.is_set()
+
     def complete(self, job: Job, receipts: tuple[Receipt, ...]) -> ev.Event:
         grant = _grant(job)
         try:

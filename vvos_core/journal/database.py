@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import JournalError
+from ..errors import Busy, JournalError
 from . import tables
 from .folder import check, journals, set_aside
 from .locks import Locks, leave, locks_of
@@ -33,10 +33,17 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._full = True
 
-    def claim(self, id: str, name: str, owner: object) -> None:
-        """See ``Locks.claim``."""
+    def claim(self, names: Mapping[str, str], owner: object) -> dict[str, Busy]:
+        """See ``Journal.claim_all``."""
+        busy: dict[str, Busy] = {}
         with _told(self._folder):
-            self._with_locks().claim(id, name, owner)
+            locks = self._with_locks()
+            for id, name in names.items():
+                try:
+                    locks.claim(id, name, owner)
+                except Busy as error:
+                    busy[id] = error
+        return busy
 
     def release(self, id: str, owner: object) -> None:
         if self._locks is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import JournalError
+from ..errors import Busy, JournalError
 from ..model import Grant, Receipt
 from . import tables
 from .folder import state_folder
@@ -57,8 +57,14 @@ class Journal:
         Raises ``Busy`` when another process, or another ``Journal`` of this one, has it. Where there are no POSIX locks
         (Windows) other processes are not known.
         """
-        row_id(id)
-        self._try(lambda database: database.claim(id, name, self))
+        for busy in self.claim_all({id: name}).values():
+            raise busy
+
+    def claim_all(self, names: Mapping[str, str]) -> dict[str, Busy]:
+        """Claim several ids, each with its name; answers those that somebody else has, with what ``claim`` raises."""
+        for id in names:
+            row_id(id)
+        return self._try(lambda database: database.claim(names, self))
 
     def release(self, id: str) -> None:
         if self._database is not None:

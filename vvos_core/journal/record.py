@@ -15,6 +15,7 @@ from ..model import Grant, Receipt
 
 _T = TypeVar("_T")
 _BITS = (1 << 64) - 1
+_HEX = frozenset("0123456789abcdef")
 
 UploadRow = tuple[int, str, float, float, bytes, int]
 """A row of the table ``uploads``."""
@@ -64,7 +65,7 @@ def identity(target: str, client_key: str, path: str) -> str:
 
 def row_id(id: str) -> int:
     """The 64 bits of ``id`` as SQLite's signed row number. Raises ``ValueError`` when it is no id."""
-    if len(id) != 16 or not set(id) <= set("0123456789abcdef"):
+    if len(id) != 16 or not _HEX.issuperset(id):
         raise ValueError(f"{id!r} is not an id of 16 hex characters")
     number = int(id, 16)
     return number - (number >> 63 << 64)

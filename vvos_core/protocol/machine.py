@@ -13,6 +13,8 @@ provider only when nothing flies, so that no late part is left behind. Whatever 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from .. import errors
 from ..errors import ProtocolError
 from ..model import Receipt
@@ -32,7 +34,9 @@ def advance(upload: Upload, event: ev.Event) -> list[Command]:
     if rows is None:
         raise ProtocolError(f"an upload that is {upload.state.value} does not know the event {type(event).__name__}.")
     _count_back(upload, event)
-    row = next(row for row in rows if row.when is None or row.when(upload, event))
+    for row in rows:
+        if row.when is None or row.when(upload, event):
+            break
     if row.to is State.TOKEN and upload.state is not State.TOKEN:
         upload.came_from = upload.state
     upload.state = row.to
@@ -41,29 +45,62 @@ def advance(upload: Upload, event: ev.Event) -> list[Command]:
 
 def _count_back(upload: Upload, event: ev.Event) -> None:
     """Note what has come back from the engine, in whatever state: a stored chunk is never forgotten."""
-    if isinstance(event, ev.ChunkStored):
-        upload.flying.discard(event.receipt.number)
-        upload.receipts[event.receipt.number] = event.receipt
-        upload.renewals = 0
-        _combine(upload)
-    elif isinstance(event, ev.ChunkFailed | ev.TokenExpired) and event.number:
-        upload.flying.discard(event.number)
-        upload.returned.append(event.number)
-    elif isinstance(event, ev.TokenGranted):
-        upload.hasher = event.checksum
-    elif isinstance(event, ev.NothingFound | ev.PartsFound | ev.ObjectFound):
-        _combine(upload)
-        if not isinstance(event, ev.NothingFound) and event.parts is not None:
-            _believe(upload, event.parts)
-    elif isinstance(event, ev.ResumeRequested) and event.changed is not None:
-        if event.changed:
-            upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if n not in event.changed}
-            upload.unsent = 1
-            upload.checksum = ""
-        # A grant that names the checksum of other bytes is good for them alone.
-        upload.lost = upload.grant is not None and bool(upload.grant.checksum) and not upload.all_stored
+    note = _NOTES.get(type(event))
+    if note is not None:
+        note(upload, event)
     if upload.open and upload.restarts < RESTARTS and _is_gone(event):
         upload.lost = True
+
+
+def _stored(upload: Upload, event: ev.Event) -> None:
+    assert isinstance(event, ev.ChunkStored)
+    upload.flying.discard(event.receipt.number)
+    upload.receipts[event.receipt.number] = event.receipt
+    upload.renewals = 0
+    _combine(upload)
+
+
+def _returned(upload: Upload, event: ev.Event) -> None:
+    assert isinstance(event, (ev.ChunkFailed, ev.TokenExpired))
+    if event.number:
+        upload.flying.discard(event.number)
+        upload.returned.append(event.number)
+
+
+def _granted(upload: Upload, event: ev.Event) -> None:
+    assert isinstance(event, ev.TokenGranted)
+    upload.hasher = event.checksum
+
+
+def _listed(upload: Upload, event: ev.Event) -> None:
+    _combine(upload)
+    if isinstance(event, (ev.PartsFound, ev.ObjectFound)) and event.parts is not None:
+        _believe(upload, event.parts)
+
+
+def _resumed(upload: Upload, event: ev.Event) -> None:
+    assert isinstance(event, ev.ResumeRequested)
+    if event.changed is None:
+        return
+    if event.changed:
+        upload.receipts = {n: receipt for n, receipt in upload.receipts.items() if n not in event.changed}
+        upload.unsent = 1
+        upload.checksum = ""
+    # A grant that names the checksum of other bytes is good for them alone.
+    upload.lost = upload.grant is not None and bool(upload.grant.checksum) and not upload.all_stored
+
+
+_NOTES: Mapping[type[ev.Event], Callable[[Upload, ev.Event], None]] = {
+    ev.ChunkStored: _stored,
+    ev.ChunkFailed: _returned,
+    ev.TokenExpired: _returned,
+    ev.TokenGranted: _granted,
+    ev.NothingFound: _listed,
+    ev.PartsFound: _listed,
+    ev.ObjectFound: _listed,
+    ev.ResumeRequested: _resumed,
+}
+"""What is noted of an event, whatever the state."""
 
 
 def _combine(upload: Upload) -> None:

@@ -26,6 +26,9 @@ class State(Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    # By identity, as they are compared: Enum's own is written in Python, and every move looks a state up.
+    __hash__ = object.__hash__
+
 
 FINAL = frozenset({State.DONE, State.SKIPPED, State.FAILED, State.CANCELLED})
 """An upload ends in one of these, and stays there."""
