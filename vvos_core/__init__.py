@@ -6,13 +6,15 @@ The map of the house, from the ground up; each floor imports only what stands ab
   how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
-- `source`, `connection`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded, what a stall is, one HTTP
-  request, one that must not reach into the own network, what a browser may do, when to try again
+- `source`, `pace`, `connection`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded, how fast it is sent,
+  what a stall is, one HTTP request, one that must not reach into the own network, what a browser may do, when to try
+  again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
 - `builtin/`: plugins of the core's own: the broker as a client sees it, webhooks
-- `entries`, `work`, `engine`, `results`: what was added, doing what the machine says, what became of it
+- `entries`, `work`, `hands`, `engine`, `results`: what was added, doing what the machine says, the threads that put,
+  what became of it
 - `keeper`, `control`: what the journal keeps of a run; what a user wishes of it
 - `destination`, `client`, `submission`, `unfinished`: where uploads go; `VVOS`, the client's face; a submit in the
   background; what earlier runs left

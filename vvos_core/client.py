@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, Literal, overload
 
 from . import request_token
 from .builtin.remote import check_business
 from .control import Control
 from .destination import Destination, find
-from .engine import Engine
+from .engine import LARGE_AT_ONCE, Engine
 from .entries import Entries, Entry, Item, Pair
 from .errors import BadInput
 from .job import Job, Order
@@ -40,7 +41,8 @@ class VVOS:
     cover: replace objects that are there.
     client: a name for the broker's logs.
     config: the path of a ``vvos.toml``, or a `Config`; by default it is searched for.
-    concurrency: how many chunks are sent at once, of however many files.
+    concurrency: how many chunks are sent at once, of however many files; chosen from the work where it is not given.
+    limit_rate: bytes a second that are sent at most, of all files together.
     plugins: objects with hooks of their own (``notify``), told besides the provider.
     journal: whether what is stored is written down, so that the same upload goes on where it was stopped; or the
         folder where. By default that is the user's own (``VVOS_STATE`` names another).
@@ -56,17 +58,21 @@ class VVOS:
         client: str = "",
         profile: Profile | str | None = None,
         config: str | os.PathLike[str] | Config | None = None,
-        concurrency: int = 8,
+        concurrency: int | None = None,
+        limit_rate: float | None = None,
         retry: RetryPolicy | None = None,
         plugins: Sequence[object] = (),
         journal: bool | str | os.PathLike[str] = True,
     ) -> None:
-        if concurrency < 1:
+        if concurrency is not None and concurrency < 1:
             raise BadInput(f"concurrency is {concurrency}; at least 1 is needed.")
+        if limit_rate is not None and not 1 <= limit_rate < inf:
+            raise BadInput(f"limit_rate is {limit_rate}; give bytes a second, at least 1.")
         self._destination = api if isinstance(api, Destination) else find(api, profile, config, plugins)
         self._client = client or self._destination.client
         self._cover = cover
         self._concurrency = concurrency
+        self._limit_rate = limit_rate
         self._retry = retry
         self._journal = journal
         self._entries = Entries()
@@ -175,6 +181,7 @@ class VVOS:
             self._destination.calls,
             make_request_token=request_token.make,
             concurrency=self._concurrency,
+            limit_rate=self._limit_rate,
             retry=self._retry,
         )
         jobs = (
@@ -198,5 +205,5 @@ class VVOS:
         return Keeper(journal, self._destination.target, where)
 
     def _job(self, number: int, entry: Entry, source: Source) -> Job:
-        upload = Upload(number, source.size, window=self._concurrency)
+        upload = Upload(number, source.size, window=self._concurrency or LARGE_AT_ONCE)
         return Job(upload, source, entry.key, entry.type, entry.metadata)

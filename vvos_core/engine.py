@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Protocol
@@ -20,6 +20,7 @@ from .interrupt import interrupts
 from .job import Job, Order
 from .keeper import Keeper, stopped
 from .model import MIB
+from .pace import Limit
 from .protocol import commands as do, events as ev
 from .protocol.machine import advance
 from .protocol.states import FINAL, State
@@ -38,6 +39,9 @@ UNDER_WAY = 6 * BATCH
 """The most files that are under way: some of each call and some that are put, so that none waits for the others."""
 SMALL = MIB
 """Bytes of the largest file that is a small one: it shares half of the threads with others of its kind."""
+SMALL_AT_ONCE = 32
+"""Small files wait for answers, not for bytes: as many at once cost nothing on a near network, and help on a far one."""
+LARGE_AT_ONCE = 8
 
 Outcome = list[tuple[Job, ev.Event]]
 
@@ -59,7 +63,7 @@ class Engine:
 
     One thread, the caller's, owns every upload: it takes what happened from an inbox, advances the machine, and hands
     the commands to workers. ``concurrency`` threads put chunks, whatever file they are of, so that a large file and a
-    thousand small ones share them; others make the calls that concern many files at once (token, exists, notify), one
+    thousand small ones share them; where it is None there are more for small files than for large. Others make the calls that concern many files at once (token, exists, notify), one
     of a kind at a time: what gathers meanwhile goes with the next, or beside it where it fills a batch. Only so many
     files are under way, so that memory does not grow with their number.
     """
@@ -69,17 +73,19 @@ class Engine:
         calls: Calls,
         *,
         make_request_token: Callable[[str], str],
-        concurrency: int = 8,
+        concurrency: int | None = None,
+        limit_rate: float | None = None,
         retry: RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``make_request_token`` makes the requestToken of the call that it is given the name of.
 
-        ``clock``: seconds, monotonic; grants are renewed by it.
+        ``limit_rate``: bytes a second, of all chunks together. ``clock``: seconds, monotonic; grants are renewed by it.
         """
         self._calls = calls
         self._make_request_token = make_request_token
-        self._concurrency = concurrency
+        self._hands = {"small": concurrency or SMALL_AT_ONCE, "large": concurrency or LARGE_AT_ONCE}
+        self._limit_rate = limit_rate
         self._retry = retry or RetryPolicy()
         self._clock = clock
 
@@ -98,10 +104,11 @@ class Engine:
         gone on with, the rest is cancelled; it is raised again when that is done, and a second one at once.
         """
         stop = threading.Event()
-        work = Work(self._calls, order, self._retry, self._make_request_token, stop, self._clock)
+        limit = Limit(self._limit_rate) if self._limit_rate else None
+        work = Work(self._calls, order, self._retry, self._make_request_token, stop, self._clock, limit)
         callers = ThreadPoolExecutor(2 * len(_Run.KINDS), thread_name_prefix="vvos-call")
         keeper = keeper or Keeper()
-        run = _Run(work, jobs, observer, keeper, control or Control(), self._concurrency, callers, stop, self._clock)
+        run = _Run(work, jobs, observer, keeper, control or Control(), self._hands, callers, stop, self._clock)
         finished = False
         try:
             run.drive()
@@ -128,7 +135,7 @@ class _Run:
         observer: Observer,
         keeper: Keeper,
         control: Control,
-        concurrency: int,
+        hands: Mapping[str, int],
         callers: ThreadPoolExecutor,
         stop: threading.Event,
         clock: Callable[[], float],
@@ -145,7 +152,9 @@ class _Run:
         """What the user wishes; nothing, when workers have answered."""
         self._answers: deque[Outcome | BaseException] = deque()
         """What workers answered; an exception is a fault of our own."""
-        self.hands: Hands[Outcome] = Hands(concurrency, self._answers, lambda: self._inbox.put(None))
+        self.hands: Hands[Outcome] = Hands(
+            **hands, answers=self._answers, wake=lambda: self._inbox.put(None)
+        )
         self.interrupted = False
         self._admitted_all = False
         self._active: dict[Job, None] = {}

@@ -16,15 +16,18 @@ TOGETHER = 16
 
 
 class Hands(Generic[T]):
-    """At most ``most`` threads; one is started when there is more to do than there are.
+    """Threads, started when there is more to do than there are: for large tasks at most ``large``, for small ones at
+    most ``small``.
 
     While both kinds of tasks wait, half of the threads do the small ones and half the large ones; otherwise all do what
     there is. A single thread does one of each in turn.
     """
 
-    def __init__(self, most: int, answers: deque[T | BaseException], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, *, small: int, large: int, answers: deque[T | BaseException], wake: Callable[[], None]
+    ) -> None:
         """What tasks answer, or raise, goes into ``answers``. ``wake`` is called when it is time to look there."""
-        self._most = most
+        self._most_small, self._most_large = small, large
         self._answers = answers
         self._wake = wake
         self._small: deque[Task[T]] = deque()
@@ -37,7 +40,7 @@ class Hands(Generic[T]):
         """Have ``task`` done. ``waiting``: tasks that have not been answered, this one included."""
         (self._small if small else self._large).append(task)
         self._tickets.put(True)
-        if len(self._threads) < min(waiting, self._most):
+        if len(self._threads) < min(waiting, self._most_small if small else self._most_large):
             thread = threading.Thread(target=self._work, args=[len(self._threads)], name="vvos-put")
             self._threads.append(thread)
             thread.start()
@@ -63,7 +66,7 @@ class Hands(Generic[T]):
                 self._answers.append(error)
             if len(self._answers) >= TOGETHER or self._tickets.empty():
                 self._wake()
-            if self._most == 1:
+            if self._most_small == 1:
                 first, second = second, first
 
 

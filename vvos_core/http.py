@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from .errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable, VVOSError
 from .model import MIB, Chunk
+from .pace import paced
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -194,7 +195,7 @@ class _Blocks:
 
     def __iter__(self) -> Iterator[memoryview]:
         self.given, end = 0, b""
-        for block in self._chunk:
+        for block in paced(self._chunk):
             self.given += len(block)
             if self.given > len(self):
                 break

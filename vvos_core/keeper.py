@@ -100,14 +100,17 @@ class Keeper:
 
     def happened(self, job: Job, event: ev.Event, before: Mapping[int, Receipt]) -> None:
         """Write down what an event changed; ``before`` are the receipts that the upload had."""
-        id, upload, grant = self._claimed.get(job), job.upload, job.upload.grant
+        upload = job.upload
+        if upload.grant is None or not upload.grant.multipart:
+            return
+        id, grant = self._claimed.get(job), upload.grant
         if id is None or self._journal is None:
             return
         if isinstance(event, ev.TokenGranted) and upload.open and grant is event.grant and grant.upload_id:
             self._granted(job, id, grant)
         elif isinstance(event, ev.ChunkStored) and job in self._begun:
             self._journal.store(id, event.receipt)
-        if upload.receipts is not before and grant is not None and job in self._begun:
+        if upload.receipts is not before and job in self._begun:
             self._journal.forget(id, before.keys() - upload.receipts.keys())
 
     def _granted(self, job: Job, id: str, grant: Grant) -> None:

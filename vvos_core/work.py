@@ -25,6 +25,7 @@ from .model import (
     Receipt,
     TokenRequest,
 )
+from .pace import Limit, limited
 from .protocol import events as ev
 from .protocol.states import State
 from .retry import RetryPolicy
@@ -42,7 +43,7 @@ class Work:
     """The commands of one run, done.
 
     ``stop`` ends the waits of calls that concern many files; a job's ``halt`` breaks off what is done for it alone.
-    ``clock``: seconds, monotonic; a job's ``renew_at`` is told by it.
+    ``clock``: seconds, monotonic; a job's ``renew_at`` is told by it. ``limit``: what chunks are sent at.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Work:
         make_request_token: Callable[[str], str],
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
+        limit: Limit | None = None,
     ) -> None:
         self._calls = calls
         self._order = order
@@ -60,6 +62,7 @@ class Work:
         self._make_request_token = make_request_token
         self._stop = stop
         self._clock = clock
+        self._limit = limit
         self._token_calls = 0
         self._named: dict[str, str] = {}
         """By server key, the client key of the file that it was granted for first."""
@@ -163,7 +166,11 @@ class Work:
         def call() -> Receipt:
             nonlocal grant
             grant = current = _grant(job)
-            return self._calls.store(current.provider).put_chunk(current, chunk)
+            store = self._calls.store(current.provider)
+            if self._limit is None:
+                return store.put_chunk(current, chunk)
+            with limited(self._limit, job.halt):
+                return store.put_chunk(current, chunk)
 
         try:
             return ev.ChunkStored(self._retry.run(call, job.halt))

@@ -4,7 +4,7 @@
     outcome     what an error becomes: a sentence and an exit status
     text        what may reach a terminal
     put         uploads; it uses
-                display and bars (what a person sees), document (``--json``), address (``--api``)
+                display and bars (what a person sees), document (``--json``), address (``--api``), amounts
     serve, providers, doctor, config, emulate    the other commands
     uploads, resume, abort    what earlier runs left
     broker      and broker_sweep, broker_outbox, broker_retry, broker_deliver: looking after a broker

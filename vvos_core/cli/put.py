@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..profile import load
 from ..results import Result
 from .address import broker_at
+from .amounts import Rate
 from .display import Display
 from .document import Fault, document, write
 from .submitting import submitted
@@ -33,6 +34,8 @@ class Options(Struct, frozen=True, kw_only=True):
     cover: bool
     type: str
     metadata: dict[str, str]
+    concurrency: int | None
+    limit_rate: float | None
 
 
 class JsonCommand(click.Command):
@@ -82,6 +85,8 @@ def _metadata(ctx: click.Context, param: click.Parameter, given: Sequence[str]) 
     callback=_metadata,
     help="Kept with the objects; repeatable.",
 )
+@click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Send so many files or parts at once.")
+@click.option("--limit-rate", metavar="BYTES", type=Rate(), help="Send at most so many bytes a second: 500K, 2M.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def put(as_json: bool, quiet: bool, type_: str, **given: Any) -> int:
@@ -117,6 +122,7 @@ def _client(options: Options) -> VVOS:
     if "-" in options.paths and options.key is None:
         raise BadInput("standard input has no name; give one with --key.")
     config = load(options.config, broker=False)
+    speed: dict[str, Any] = {"concurrency": options.concurrency, "limit_rate": options.limit_rate}
     if options.api is not None:
-        return VVOS(api=broker_at(options.api, config.api), cover=options.cover)
-    return VVOS(config=config, profile=options.profile, cover=options.cover)
+        return VVOS(api=broker_at(options.api, config.api), cover=options.cover, **speed)
+    return VVOS(config=config, profile=options.profile, cover=options.cover, **speed)
