@@ -40,7 +40,7 @@ UNDER_WAY = 6 * BATCH
 SMALL = MIB
 """Bytes of the largest file that is a small one: it shares half of the threads with others of its kind."""
 SMALL_AT_ONCE = 32
-"""Small files wait for answers, not for bytes: as many at once cost nothing on a near network, and help on a far one."""
+"""Small files wait for answers, not for bytes: many at once cost nothing on a near network, and help on a far one."""
 LARGE_AT_ONCE = 8
 
 Outcome = list[tuple[Job, ev.Event]]
@@ -63,9 +63,10 @@ class Engine:
 
     One thread, the caller's, owns every upload: it takes what happened from an inbox, advances the machine, and hands
     the commands to workers. ``concurrency`` threads put chunks, whatever file they are of, so that a large file and a
-    thousand small ones share them; where it is None there are more for small files than for large. Others make the calls that concern many files at once (token, exists, notify), one
-    of a kind at a time: what gathers meanwhile goes with the next, or beside it where it fills a batch. Only so many
-    files are under way, so that memory does not grow with their number.
+    thousand small ones share them; where it is None there are more for small files than for large. Others make the
+    calls that concern many files at once (token, exists, notify), one of a kind at a time: what gathers meanwhile goes
+    with the next, or beside it where it fills a batch. Only so many files are under way, so that memory does not grow
+    with their number.
     """
 
     def __init__(
@@ -152,9 +153,7 @@ class _Run:
         """What the user wishes; nothing, when workers have answered."""
         self._answers: deque[Outcome | BaseException] = deque()
         """What workers answered; an exception is a fault of our own."""
-        self.hands: Hands[Outcome] = Hands(
-            **hands, answers=self._answers, wake=lambda: self._inbox.put(None)
-        )
+        self.hands: Hands[Outcome] = Hands(**hands, answers=self._answers, wake=lambda: self._inbox.put(None))
         self.interrupted = False
         self._admitted_all = False
         self._active: dict[Job, None] = {}

@@ -12,7 +12,7 @@ T = TypeVar("T")
 Task = Callable[[], T]
 
 TOGETHER = 16
-"""Answers that are given at once, while there is more to do: to wake the engine for each costs more than a small put."""
+"""Answers that are given at once, while there is more to do: a wake-up for each costs more than a small put."""
 
 
 class Hands(Generic[T]):
@@ -23,9 +23,7 @@ class Hands(Generic[T]):
     there is. A single thread does one of each in turn.
     """
 
-    def __init__(
-        self, *, small: int, large: int, answers: deque[T | BaseException], wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, small: int, large: int, answers: deque[T | BaseException], wake: Callable[[], None]) -> None:
         """What tasks answer, or raise, goes into ``answers``. ``wake`` is called when it is time to look there."""
         self._most_small, self._most_large = small, large
         self._answers = answers

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from .errors import Cancelled
 
-CREDIT = 0.1
+CREDIT = 0.05
 """Seconds by which who was late may be early again: threads wake late, and what they lost would be lost."""
-_PIECE = 0.05
+_PIECE = 0.02
 """Seconds that one piece takes at the whole rate, so that no connection rests long between two."""
 _LEAST, _MOST = 1024, 256 * 1024
 """Bytes of a piece."""
@@ -30,14 +30,14 @@ class Limit:
         self._rate = rate
         self._clock = clock
         self._lock = threading.Lock()
-        self._next = clock()
+        self._next: float | None = None
         """When what is asked for next may leave."""
 
     def reserve(self, count: int) -> float:
         """Have leave to send ``count`` bytes, after so many seconds."""
         with self._lock:
             now = self._clock()
-            begin = max(self._next, now - CREDIT)
+            begin = now if self._next is None else max(self._next, now - CREDIT)
             self._next = begin + count / self._rate
             return max(0.0, begin - now)
 

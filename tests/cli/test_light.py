@@ -11,7 +11,20 @@ import pytest
 from vvos_core import __version__
 from vvos_core.cli.commands import SUMMARIES, vvos
 
-HEAVY = ("requests", "urllib3", "rich", "msgspec", "starlette", "uvicorn", "pluggy", "sqlalchemy", "boto3", "botocore")
+HEAVY = (
+    "logging",
+    "traceback",
+    "requests",
+    "urllib3",
+    "rich",
+    "msgspec",
+    "starlette",
+    "uvicorn",
+    "pluggy",
+    "sqlalchemy",
+    "boto3",
+    "botocore",
+)
 SDKS = ("boto3", "botocore", "moto", "oss2", "qiniu", "awscrt")
 
 

@@ -12,7 +12,7 @@ from vvos_s3.emulator import S3Emulator
 
 from vvos_core.cli.display import arrival, failure, summary
 from vvos_core.cli.outcome import FAULT, WRONG
-from vvos_core.errors import Denied
+from vvos_core.errors import Busy, Denied
 from vvos_core.results import Result
 
 from .running import Run
@@ -144,3 +144,34 @@ def test_the_summary_counts_what_was_sent() -> None:
     assert summary([result(), result(reused=True), result(state="skipped")], 2.0) == "3 files, 5 B in 2.0 s, 2 B/s"
     assert summary([result(), failed], 0.0) == "1 of 2 files arrived, 5 B in 0.0 s"
     assert summary([failed], 1.0) == "0 of 1 file arrived, 0 B in 1.0 s"
+
+
+@pytest.mark.parametrize("rate", ["", "0", "-1", "fast", "1.5.2M", "2 M", "5T", "٣M", "1" * 400])
+def test_a_rate_that_is_none_is_wrong_usage(rate: str, run: Run) -> None:
+    status, _, err = run("put", "a.txt", "--api", "http://127.0.0.1:9", "--limit-rate", rate)
+    assert status == 2
+    assert "write 500K or 2M" in err
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_a_concurrency_that_is_none_is_wrong_usage(number: str, run: Run) -> None:
+    status, _, err = run("put", "a.txt", "--api", "http://127.0.0.1:9", "--concurrency", number)
+    assert status == 2
+    assert "--concurrency" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1", 1.0), ("500k", 512_000.0), ("2M", 2.0 * 1024**2), ("1.5G", 1.5 * 1024**3)]
+)
+def test_the_limits_reach_the_client(
+    text: str, rate: float, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: dict[str, object] = {}
+
+    def client(**given: object) -> None:
+        asked.update(given)
+        raise Busy("this is enough.")
+
+    monkeypatch.setattr("vvos_core.cli.put.VVOS", client)
+    run("put", "文.txt", "--api", "http://127.0.0.1:9", "--concurrency", "3", "--limit-rate", text)
+    assert (asked["concurrency"], asked["limit_rate"]) == (3, rate)

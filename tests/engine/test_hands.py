@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_a_single_thread_does_one_of_each_in_turn(trials: list[Trial]) -> None:
     trial.let_go()
     trial.wait_for(6)
     kinds = [name[:5] for name in trial.began]
-    assert all(one != next_ for one, next_ in zip(kinds[1:], kinds[2:], strict=False))
+    assert all(one != next_ for one, next_ in pairwise(kinds[1:]))
 
 
 def test_large_tasks_have_fewer_threads(trials: list[Trial]) -> None:
@@ -110,13 +111,24 @@ def test_answers_come_together_and_the_last_is_not_waited_for(trials: list[Trial
     trials.append(trial := Trial(1))
     trial.hand("first", small=True)
     trial.wait_for(1)
-    for number in range(3 * TOGETHER):
+    for number in range(TOGETHER - 2):
         trial.hand(f"{number}", small=True)
     trial.let_go()
-    trial.wait_for(3 * TOGETHER)
-    while len(trial.answers) < 1 + 3 * TOGETHER:
-        assert trial.woken.acquire(timeout=PATIENCE)
-    assert trial.answers[-1] == f"{3 * TOGETHER - 1}"
+    assert trial.woken.acquire(timeout=PATIENCE)
+    assert len(trial.answers) == TOGETHER - 1
+    assert not trial.woken.acquire(blocking=False)
+
+
+def test_answers_are_not_kept_for_ever_while_more_waits(trials: list[Trial]) -> None:
+    trials.append(trial := Trial(1))
+    trial.hand("first", small=True)
+    trial.wait_for(1)
+    for number in range(TOGETHER):
+        trial.hand(f"{number}", small=True)
+    for name in list(trial.gates)[:TOGETHER]:
+        trial.gates[name].set()
+    assert trial.woken.acquire(timeout=PATIENCE)
+    assert len(trial.answers) == TOGETHER
 
 
 def test_what_a_task_raises_is_its_answer(trials: list[Trial]) -> None:

@@ -2,6 +2,7 @@
 
     commands    the group and its commands, each imported when it is called (lazy)
     outcome     what an error becomes: a sentence and an exit status
+    log         our own warnings as sentences
     text        what may reach a terminal
     put         uploads; it uses
                 display and bars (what a person sees), document (``--json``), address (``--api``), amounts

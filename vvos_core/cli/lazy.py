@@ -27,6 +27,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._summaries:
             return None
+        importlib.import_module(".log", __package__).listen()
         module = importlib.import_module(f".{self._prefix}{cmd_name}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command

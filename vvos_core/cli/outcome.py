@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import sys
 import threading
-import traceback
 from typing import TextIO
 
 import click
@@ -33,22 +31,10 @@ DEBUG = "VVOS_DEBUG"
 
 
 def prepare() -> None:
-    """Make the streams and the log fit for people: nothing that cannot be encoded raises, no raw control characters."""
+    """Make the streams fit for people: nothing that cannot be encoded raises."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    handler = _Sentences(logging.WARNING)
-    handler.addFilter(lambda record: record.name.partition(".")[0].startswith("vvos"))
-    logging.getLogger().handlers = [handler]
-
-
-class _Sentences(logging.Handler):
-    """Our own warnings as sentences; the libraries' are for those who debug them."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
-        if record.exc_info and _debugging():
-            traceback.print_exception(*record.exc_info)
 
 
 def say(sentence: str) -> None:
@@ -64,7 +50,9 @@ def status(error: VVOSError) -> int:
 
 def report(error: BaseException) -> int:
     """Say what ended the command; answers its exit status."""
-    if _debugging():
+    if debugging():
+        import traceback  # here, for nothing fails when only a version is asked for
+
         traceback.print_exception(error)
     if isinstance(error, VVOSError):
         # A ConfigError has a mistake on each of its lines; nobody else's text may begin a line.
@@ -116,5 +104,6 @@ def abandon(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _debugging() -> bool:
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
     return os.environ.get(DEBUG, "") not in ("", "0")
