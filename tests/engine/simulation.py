@@ -1,6 +1,6 @@
 """A client's world in one thread: engine, journal and provider, with time, files and the order of events simulated.
 
-The engine is the real one; its two thread pools and its inbox are played. Whenever it waits, one of the tasks that a
+The engine is the real one; its threads and its inbox are played. Whenever it waits, one of the tasks that a
 worker could be at is done, chosen by the schedule, and whatever else is due happens: a file is edited, a grant expires,
 the provider forgets, the user changes their mind, another run is started, the machine dies. So a schedule that fails
 fails again, and Hypothesis finds the shortest.
@@ -301,6 +301,28 @@ class Pool:
         self.tasks.clear()
 
 
+class PlayedHands(Pool):
+    """In the place of the threads that put: they wake the engine after each task."""
+
+    def __init__(self, world: World, workers: int, answers: deque[Any], wake: Callable[[], None]) -> None:
+        super().__init__(world, workers)
+        self._answers = answers
+        self._wake = wake
+
+    def hand(self, task: Callable[[], Any], *, small: bool, waiting: int) -> None:
+        def run() -> None:
+            try:
+                self._answers.append(task())
+            except BaseException as error:  # noqa: BLE001  # as the threads do
+                self._answers.append(error)
+            self._wake()
+
+        self.submit(run)
+
+    def close(self, wait: bool) -> None:
+        self.tasks.clear()
+
+
 class Inbox:
     """In the place of a SimpleQueue: who waits for something lets something happen."""
 
@@ -435,6 +457,10 @@ def simulated(world: World) -> Iterator[None]:
     """While open, engines play in ``world``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vvos_core.engine.ThreadPoolExecutor", lambda workers, **_: Pool(world, workers))
+        patch.setattr(
+            "vvos_core.engine.Hands",
+            lambda *, small, large, answers, wake: PlayedHands(world, small, answers, wake),
+        )
         patch.setattr("vvos_core.keeper.time", SimpleNamespace(time=lambda: world.now))
         patch.setattr(Fingerprint, "of", world.fingerprint)
         yield
