@@ -216,8 +216,10 @@ class Keeper:
 
 
 def stopped(job: Job, grant: Grant, receipts: Collection[Receipt] = ()) -> Job:
-    """The file of ``job`` with another upload, which was begun and stopped. It is of what was granted: the file may have
-    changed since, and a grant is renewed for nothing else."""
+    """The file of ``job`` with another upload, which was begun and stopped.
+
+    Size, type and metadata are those of the grant, for which alone it is renewed: the file may have changed since.
+    """
     fresh = job.upload
     upload = Upload.stopped(fresh.number, grant.size, grant, receipts, window=fresh.window)
     return Job(upload, job.source, job.client_key, grant.type, grant.metadata)

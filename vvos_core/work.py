@@ -95,7 +95,7 @@ class Work:
         asked_at = self._clock()
         answers = self._each(jobs, call)
         return [
-            ev.TokenRefused(answer) if isinstance(answer, VVOSError) else self._granted(job, answer, asked_at)
+            ev.TokenRefused(answer) if isinstance(answer, VVOSError) else self._granted(job, answer, asked_at, cover)
             for job, answer in zip(jobs, answers, strict=True)
         ]
 
@@ -287,10 +287,10 @@ class Work:
 
     # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _granted(self, job: Job, grant: Grant, asked_at: float) -> ev.Event:
+    def _granted(self, job: Job, grant: Grant, asked_at: float, cover: bool) -> ev.Event:
         try:
             store = self._calls.store(grant.provider)
-            _check_grant(job, grant, store, self._order.cover)
+            _check_grant(job, grant, store, cover)
             first = self._named.setdefault(grant.key, job.client_key)
             if first != job.client_key:
                 raise errors.BadAnswer(
