@@ -69,9 +69,9 @@ class TwoTenants:
             grant = self.grant_of(answer, f"{who}/{name}")
         return answer, grant, self.place.store.complete(grant, receipts).checksum
 
-    def upload(self, who: str, name: str, data: bytes) -> tuple[Answer, Answer]:
+    def upload(self, who: str, name: str, data: bytes, **fields: Any) -> tuple[Answer, Answer]:
         """A whole upload: the answers of gettoken and of notifier."""
-        answer, grant, checksum = self.store(who, name, data)
+        answer, grant, checksum = self.store(who, name, data, **fields)
         said = {grant.key: {"size": len(data), "checksum": checksum}}
         return answer, self.call("notifier", who, accessToken=answer["accessToken"], keys=[grant.key], files=said)
 

@@ -96,16 +96,22 @@ def broker(cloud: Place, tmp_path: Path) -> Iterator[TwoTenants]:
 
 
 @SIZES
-def test_a_renewal_after_the_end_replaces_nothing_either(broker: TwoTenants, size: int) -> None:
-    """Whether the broker still renews a finished upload or refuses it: what was notified stays."""
+@pytest.mark.parametrize("cover", [False, True])
+def test_with_a_renewal_after_the_end_nothing_can_be_put(broker: TwoTenants, size: int, cover: bool) -> None:
+    """It holds no capability, nor does the renewal of a renewal, and the provider was not asked for one."""
     place, data = broker.place, content(size, 1)
-    answer, told = broker.upload("a", "一.mp4", data)
+    answer, told = broker.upload("a", "一.mp4", data, cover=cover)
     assert told.status == 200, told.body
-    renewed = broker.gettoken("a", {"一.mp4": size}, accessToken=answer["accessToken"], files={})
-    if renewed.status == 200:
+    before = place.asked()
+    renewed = answer
+    for _ in range(2):
+        renewed = broker.gettoken("a", {"一.mp4": size}, accessToken=renewed["accessToken"], files={})
+        assert renewed.status == 200, renewed.body
         grant = broker.grant_of(renewed, "a/一.mp4")
+        assert dict(grant.data) == {}
         with pytest.raises(VVOSError):
             place.store.complete(grant, place.put(grant, content(size, 2)))
+        again = broker.call("notifier", "a", accessToken=renewed["accessToken"], keys=["a/一.mp4"])
+        assert again.body == told.body
+    assert place.asked() == before
     assert place.read("a/一.mp4") == data
-    again = broker.call("notifier", "a", accessToken=answer["accessToken"], keys=["a/一.mp4"])
-    assert again.body == told.body
