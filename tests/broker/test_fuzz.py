@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from vvos_core import request_token
 
+from ..effort import examples
 from .fake import Bench, database, made
 
 CALLS = ("gettoken", "exists", "notifier")
@@ -143,7 +144,7 @@ def json_values() -> st.SearchStrategy[Any]:
     )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     call=st.sampled_from(CALLS),
     fields=st.dictionaries(st.sampled_from(PROTOCOL), json_values(), max_size=6),
@@ -156,7 +157,7 @@ def test_by_the_thousand(target: tuple[Bench, str], call: str, fields: dict[str,
     assert bench.send(call, body.encode()).status < 500, body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(call=st.sampled_from(CALLS), body=st.binary(max_size=200))
 def test_any_bytes(target: tuple[Bench, str], call: str, body: bytes) -> None:
     assert target[0].send(call, body).status == 400

@@ -15,6 +15,7 @@ from vvos_core.broker.profiles import Profiles
 from vvos_core.errors import NotFound, ServiceFailed
 from vvos_core.model import Grant, NotifyRequest
 
+from ..effort import examples
 from .fake import Clock, FakeCalls, database
 
 KEYS = ("相册/a", "b")
@@ -130,7 +131,7 @@ class Machine(RuleBasedStateMachine):
 
 TestOutbox = Machine.TestCase
 TestOutbox.settings = settings(
-    max_examples=60,
+    max_examples=examples(25),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -19,6 +19,7 @@ from hypothesis import example, given, settings, strategies as st
 from vvos_core.errors import JournalError
 from vvos_core.journal import Journal, Record
 
+from ..effort import examples
 from .making import grant, kept, receipt, record
 
 PAGE = 4096
@@ -150,7 +151,7 @@ UPLOADS_ON_A_PAGE = 8
 """At most: the smallest takes about 500 bytes."""
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(40))
 @given(place=st.floats(0, 1, exclude_max=True), new=st.binary(min_size=1, max_size=64))
 @example(place=0.0, new=b"X")
 @example(place=0.0, new=b"\0" * 64)
@@ -168,7 +169,7 @@ def test_bytes_that_changed_cost_what_was_on_their_page(whole: bytes, place: flo
 def test_every_byte_of_the_head_and_of_each_pages_head(whole: bytes) -> None:
     places = [
         *range(100),
-        *(page * PAGE + byte for page in range(1, len(whole) // PAGE, 2) for byte in (0, 3, 6, 9)),
+        *(page * PAGE + byte for page in range(1, len(whole) // PAGE, 4) for byte in (0, 3, 6, 9)),
     ]
     for at in places:
         data = bytearray(whole)
@@ -181,7 +182,7 @@ def test_every_byte_of_the_head_and_of_each_pages_head(whole: bytes) -> None:
                 judge(found, told, most_lost=UPLOADS_ON_A_PAGE)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(place=st.floats(0, 1))
 @example(place=0.0)
 @example(place=1e-9)
@@ -233,7 +234,7 @@ def test_another_programs_database_is_set_aside_whole(tmp_path: Path) -> None:
         assert (folder / "journal.damaged-1.db").read_bytes() == content
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(50))
 @given(data=st.data())
 def test_a_log_that_ends_anywhere_ends_with_a_whole_commit(
     open_one: tuple[bytes, bytes, list[dict[str, Record]]], data: st.DataObject

@@ -15,6 +15,7 @@ from vvos_core.errors import Busy
 from vvos_core.journal import Journal, Record
 from vvos_core.model import Receipt
 
+from ..effort import examples
 from .making import grant, kept, record
 
 NUMBERS = st.integers(0, 3)
@@ -160,4 +161,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestModel.settings = settings(max_examples=examples(30), stateful_step_count=30, deadline=None)

@@ -41,6 +41,7 @@ from vvos_core.testing.doubles import Piece
 from vvos_core.testing.server import LocalServer, Request, Response
 
 from ..broker.fake import NOW, SEAL_KEY
+from ..effort import examples
 from .mutating import exchanged, spoiled
 from .test_keys import WAYS, profile
 
@@ -48,7 +49,7 @@ MEMORY = 64 * MIB
 """Bytes that one example may take at its peak."""
 SECONDS = 10.0
 """That one example may take, on a machine that is busy."""
-MANY = settings(suppress_health_check=list(HealthCheck), deadline=None)
+MANY = settings(max_examples=examples(60), suppress_health_check=list(HealthCheck), deadline=None)
 
 
 def survives(call: Callable[[], object]) -> None:
@@ -241,7 +242,7 @@ def test_answers_of_a_service_to_each_provider(name: str, stand: Stand) -> None:
     with suppress(VVOSError):
         calls.exists(ExistsRequest(grants=(grant,)))  # imports the cloud's SDK, which is not what is measured
 
-    @settings(MANY, max_examples=max(15, (settings.default or MANY).max_examples // 10))
+    @settings(MANY, max_examples=MANY.max_examples // 6)
     @given(STATUSES, HEADERS, spoiled(XML) | JSON)
     def check(status: int, headers: dict[str, str], body: bytes) -> None:
         stand.answer = Response(status, list(headers.items()), body)

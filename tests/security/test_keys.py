@@ -28,6 +28,7 @@ from vvos_core.profile import Profile
 from vvos_core.testing.doubles import Piece
 
 from ..broker.fake import Bench, database
+from ..effort import examples
 from .places import SMALL, Place
 from .wire import Seen, Wire
 
@@ -215,7 +216,9 @@ def test_the_path_on_the_wire_decodes_to_the_key(name: str, wire: Wire) -> None:
     way = WAYS[name]
     calls, store, tried = load(profile(way, wire.url)), storing(way.provider), [0]
 
-    @settings(max_examples=60 if way.size < MIB else 12, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(
+        max_examples=examples(30 if way.size < MIB else 6), suppress_health_check=list(HealthCheck), deadline=None
+    )
     @example("a/%2e%2e/b")
     @example("照片/..\\x/端午节 2026+%2F?#.jpg")
     @example("a//b".replace("//", "/%2F/"))
@@ -263,7 +266,7 @@ def of_the_granting_half(way: Way, seen: Seen) -> str:
 def test_a_key_on_a_file_system_is_that_path_and_no_other(tmp_path: Path) -> None:
     way, store = Way("directory", 1, in_form), storing("directory")
 
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=examples(15), suppress_health_check=list(HealthCheck), deadline=None)
     @example(".vvos/secret")
     @example("a/.vvos/secret")
     @given(KEYS)
