@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment of its own; nothing but Python 3.10+ and make has to be there.
 #   make demo    uploads sample files through a broker into a local S3, and reads them back (FILES="…" for your own)
 #   make test    runs the tests                make lint    ruff, mypy --strict
+#   make soak    kills clients and breaks connections for SECONDS (600), and counts what was lost
 #   make bench   measures against other uploaders (QUICK=1: within two minutes; WORKS="s3 gettoken": some of it)
 #   make wheels  builds every distribution, installs them into an empty environment, and asks them for the providers
 
@@ -13,7 +14,7 @@ BENCH   := .venv-bench
 EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml))
 READY   := $(VENV)/.ready
 
-.PHONY: demo test lint bench wheels clean
+.PHONY: demo test soak lint bench wheels clean
 
 $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(EXAMPLES:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "VVOS needs Python 3.10 or newer with its venv module; install it, or say make PYTHON=/path/to/python3"; exit 1; }
@@ -27,6 +28,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak.table $(or $(SECONDS),600)
 
 lint: $(READY)
 	$(BIN)/ruff check .

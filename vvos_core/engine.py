@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .calls import Calls
 from .control import Control, Kind, Wish
-from .errors import VVOSError
+from .errors import Cancelled, VVOSError
 from .hands import Hands
 from .interrupt import interrupts
 from .job import Job, Order
@@ -292,6 +292,9 @@ class _Run:
                 self._resume(job)
 
     def _happened(self, job: Job, event: ev.Event) -> None:
+        if isinstance(event, ev.ResumeRequested) and job.halt.is_set():
+            # Paused again, cancelled or stopped while its chunks were compared.
+            event = ev.SourceFailed(Cancelled("the upload was stopped."))
         upload = job.upload
         before, receipts = upload.state, upload.receipts
         kind = type(event)

@@ -187,6 +187,9 @@ class Work:
 
     def complete(self, job: Job, receipts: tuple[Receipt, ...]) -> ev.Event:
         grant = _grant(job)
+        if job.renew_at <= self._clock() and not job.upload.renewals:
+            # It waited behind other files' chunks until its grant was to be renewed: nobody has to refuse it first.
+            return ev.TokenExpired()
         try:
             self._check_sent(job)
         except VVOSError as error:

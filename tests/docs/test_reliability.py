@@ -29,3 +29,17 @@ def test_a_row_says_what_the_error_says(becomes: str, retried: str) -> None:
 
 def test_the_table_is_read() -> None:
     assert len(ROWS) > 10
+
+
+SHOWN = re.findall(r"\| `(tests/\S+?)::(test_\w+)` \|$", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("path", "name"), SHOWN)
+def test_what_is_said_to_survive_is_shown_by_a_test_that_is_there(path: str, name: str) -> None:
+    assert f"\ndef {name}(" in (PAGE.parents[1] / path).read_text()
+
+
+def test_the_rows_of_what_survives_are_read() -> None:
+    section = PAGE.read_text().partition("## What survives what")[2].partition("\n## ")[0]
+    assert len(SHOWN) == section.count("\n| ") - 1 > 15
+    assert set(re.findall(r"`([A-Z_]{4,})`", section)) <= set(BY_CODE)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from vvos_core import errors
+from vvos_core import errors, hookimpl
 from vvos_core.control import Control, Kind
 from vvos_core.engine import Engine
 from vvos_core.job import Job, Order
 from vvos_core.journal import Journal, Record
 from vvos_core.keeper import Keeper
+from vvos_core.model import Grant, TokenRequest
 from vvos_core.protocol.states import State
 from vvos_core.protocol.upload import Upload
 from vvos_core.source import FileSource
@@ -315,3 +317,34 @@ def test_parts_that_were_never_sent_are_reported_and_not_used(
     assert runs(file).upload.state is State.DONE
     assert runs.cloud.objects["影片.bin"] == data(SIZE)
     assert "lists part 77 of 6 bytes, which was never sent; it is not used. [BAD_ANSWER]" in caplog.text
+
+
+def test_no_chunk_is_sent_before_those_that_it_follows_are_in_the_journal(runs: Runs, file: Path) -> None:
+    behind = []
+
+    def look(hook: str, count: int) -> str:
+        if hook == "put_chunk":
+            behind.append(count - sum(len(record.receipts) for record in runs.records()))
+        return ""
+
+    runs.cloud.fault = look
+    assert runs(file).upload.state is State.DONE
+    assert max(behind) <= 2, "more than are in flight at once would be sent again after a crash"
+
+
+@pytest.mark.parametrize("other", [{"cover": True}, {"type": "text/html"}, {"part_size": 8}, {"key": "theirs"}])
+def test_a_renewal_that_grants_something_else_is_refused(runs: Runs, file: Path, other: dict[str, object]) -> None:
+    runs.stopped_after(5, file)
+    runs.cloud.counts.clear()
+
+    class Other(Cloud):
+        @hookimpl
+        def token(self, request: TokenRequest) -> Sequence[Grant | errors.VVOSError]:
+            granted = Cloud.token(self, request)
+            return [structs.replace(grant, **other) if isinstance(grant, Grant) else grant for grant in granted]
+
+    runs.cloud.__class__ = Other
+    job = runs(file)
+    assert isinstance(job.upload.error, errors.BadAnswer)
+    assert not runs.cloud.counts["put_chunk"]
+    assert len(runs.records()) == 1, "it is kept for a broker that answers better"

@@ -6,7 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, event, given, settings, strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from vvos_core.protocol.states import State
 
@@ -57,12 +58,49 @@ rounds = st.builds(
 def test_whatever_happens_nothing_is_lost_mixed_or_sent_twice(
     rounds: list[Round], lifetime: float, seal: bool, inodes: bool
 ) -> None:
+    play(rounds, lifetime=lifetime, seal=seal, inodes=inodes)
+
+
+FILM = NAMES[0]
+FOUND = {
+    "stopped after the grant was sealed, before the object was made": [
+        Round(names=(FILM,), faults={("complete", 1): "DENIED"})
+    ],
+    "edited, with its time put back, while it was sent": [Round(names=(FILM,), deeds=((7, f"hide {FILM}"),))],
+    "edited after the grant was sealed for the old bytes": [
+        Round(names=(FILM,), faults={("complete", 1): "DENIED"}),
+        Round(names=(FILM,), between=(f"hide {FILM}",)),
+    ],
+    "and killed when the journal had forgotten the old bytes": [
+        Round(names=(FILM,), faults={("complete", 1): "DENIED"}),
+        Round(names=(FILM,), between=(f"hide {FILM}",), crash=("step", 2)),
+        Round(names=(FILM,)),
+    ],
+    "begun in parts, and then so small that it goes in one": [
+        Round(names=(FILM,), deeds=((4, "stop"),)),
+        Round(names=(FILM,), between=(f"grow {FILM}", f"grow {FILM}")),
+    ],
+    "cancelled while its chunks were compared": [
+        Round(names=(FILM,), deeds=((3, "stop"),)),
+        Round(names=(FILM,), deeds=((1, f"cancel {FILM}"),)),
+    ],
+    "killed with more answers come than heard of": [Round(crash=("before", 4), order=(2, 5), ghosts=2)],
+}
+
+
+@pytest.mark.parametrize("seal", [False, True])
+@pytest.mark.parametrize("schedule", FOUND)
+def test_what_was_found_once_stays_mended(schedule: str, seal: bool) -> None:
+    play(FOUND[schedule], lifetime=0.0, seal=seal, inodes=True)
+
+
+def play(rounds: list[Round], *, lifetime: float, seal: bool, inodes: bool) -> None:
+    """Play the rounds and then a calm one, and see that all is as it has to be."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), lifetime=lifetime, seal=seal, inodes=inodes)
         with simulated(world):
             for round in rounds:
-                jobs = world.play(round)
-                event("crashed" if not jobs else ", ".join(sorted({job.upload.state.value for job in jobs.values()})))
+                world.play(round)
                 assert world.wrong == []
             world.arrive()
             jobs = world.play(CALM)

@@ -19,6 +19,7 @@ from vvos_core import (
     NotFound,
     PluginError,
     Receipt,
+    RetryPolicy,
     TokenExpired,
     Unavailable,
     Unfinished,
@@ -73,7 +74,7 @@ class Service:
         """Begin a multipart upload; answers its id."""
         arguments = {} if self._settings.checksum == MD5 else _FULL_OBJECT
         answer = self._call(
-            "create_multipart_upload",
+            _BEGIN,
             f"beginning the upload of {grant.key!r}",
             grant.key,
             ContentType=grant.type,
@@ -161,6 +162,13 @@ class Service:
         return self._send(method, what, key, {"Bucket": self._settings.bucket, **where, **arguments})
 
     def _send(self, method: str, what: str, key: str, arguments: dict[str, object]) -> Any:
+        def call() -> Any:
+            return self._try(method, what, key, arguments)
+
+        # What may have been begun without an answer is left to the broker, which noted it, and its sweep.
+        return call() if method == _BEGIN else _RETRY.run(call, threading.Event())
+
+    def _try(self, method: str, what: str, key: str, arguments: dict[str, object]) -> Any:
         client = self._connect()
         from botocore import exceptions as b  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
@@ -228,7 +236,7 @@ def _client(settings: Settings, address: Address) -> Any:
     config = botocore.config.Config(
         signature_version="s3v4",
         s3={"addressing_style": "path" if address.path_style else "virtual"},
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=4 * THREADS,
@@ -252,6 +260,9 @@ def _half(what: str, key: str) -> VVOSError:
     return Unavailable(f"{what}: the service's answer broke off.", key=key)
 
 
+_BEGIN = "create_multipart_upload"
+_RETRY = RetryPolicy(attempts=3)
+"""Of the broker's calls that may be made again; the SDK does not, for it would begin uploads twice."""
 _FULL_OBJECT = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
 
 
