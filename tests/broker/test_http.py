@@ -18,7 +18,8 @@ from starlette.routing import Mount, Route
 
 from vvos_core import request_token
 from vvos_core.broker.app import THREADS, application
-from vvos_core.broker.serve import MAX_HEADER_BYTES, BrokerServer
+from vvos_core.broker.patience import MAX_HEADER_BYTES
+from vvos_core.broker.serve import BrokerServer
 
 from .fake import Bench
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "extra"]
 
-_EXTRA = frozenset({"anyio", "cryptography", "sqlalchemy", "starlette", "structlog", "uvicorn"})
+_EXTRA = frozenset({"anyio", "cryptography", "httptools", "sqlalchemy", "starlette", "structlog", "uvicorn"})
 
 
 def create_app(config: Config, *, business: object | None = None, plugins: Sequence[object] = ()) -> Starlette:

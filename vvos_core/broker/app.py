@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..builtin.webhooks import Webhook
 from ..calls import Calls
@@ -101,10 +104,10 @@ def deliver(config: Config) -> Counts:
 
 def application(broker: Broker) -> Starlette:
     """The application over a broker that is made already."""
-    limiter = anyio.CapacityLimiter(THREADS)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="vvos-call")
     routes = []
     for name in _CALLS:
-        endpoint = _endpoint(broker, name, limiter)
+        endpoint = _Endpoint(broker, name, threads)
         routes += [Route(f"/{name}", endpoint, methods=["POST"]), Route(f"/{name}/", endpoint, methods=["POST"])]
 
     async def healthz(request: HttpRequest) -> HttpResponse:
@@ -135,28 +138,36 @@ def application(broker: Broker) -> Starlette:
     return app
 
 
-def _endpoint(broker: Broker, name: CallName, limiter: anyio.CapacityLimiter) -> Callable[[HttpRequest], object]:
-    most = broker.settings.max_body
+class _Endpoint:
+    """One call, as an ASGI application of its own: nothing that Starlette puts around a function is needed here."""
 
-    async def endpoint(request: HttpRequest) -> HttpResponse:
+    def __init__(self, broker: Broker, name: CallName, threads: Executor) -> None:
+        self._broker = broker
+        self._name = name
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(HttpRequest(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
         request_id = _request_id(request)
-        broker.start()
+        self._broker.start()
         try:
             _media(request)
-            body = await _body(request, most)
+            body = await _body(request, self._broker.settings.max_body)
         except ClientDisconnect:
             return HttpResponse(status_code=400)  # nobody is there to read it
         except _Unsupported as error:
-            return _early(name, request_id, error, 415)
+            return _early(self._name, request_id, error, 415)
         except TooLarge as error:
-            return _early(name, request_id, error, 413)
+            return _early(self._name, request_id, error, 413)
         except TimeoutError:
             late = Unavailable(f"the body did not arrive within {BODY_SECONDS} seconds; send fewer keys at a time.")
-            return _early(name, request_id, late, 408)
+            return _early(self._name, request_id, late, 408)
         call = Request(headers=_headers(request), body=body, request_id=request_id)
-        return _http(await anyio.to_thread.run_sync(broker.answer, name, call, limiter=limiter), request_id)
-
-    return endpoint
+        loop = asyncio.get_running_loop()
+        return _http(await loop.run_in_executor(self._threads, self._broker.answer, self._name, call), request_id)
 
 
 class _Unsupported(BadInput):

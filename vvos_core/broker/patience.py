@@ -1,16 +1,18 @@
 """HTTP for clients that are slow or many: whoever keeps a connection waiting for too long loses it.
 
-uvicorn bounds the size of a request's head and the idle time between requests. It bounds neither the time that a
-request takes to arrive nor that of its answer to leave, and when many connections only wait, it refuses all requests.
+uvicorn bounds the idle time between requests. It bounds neither the size of a request's head, nor the time that a
+request takes to arrive, nor that of its answer to leave; and when many connections only wait, it refuses all requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MAX_HEADER_BYTES = 32 * 1024
+FRAMING = 8
+"""Bytes that a chunked body may have around each of its own; a chunk of one byte has five."""
 HEAD_SECONDS = 10
 """For a request's head to arrive whole."""
 BODY_SECONDS = 40
@@ -23,9 +25,14 @@ CLOSING = 64
 """Connections that are closed and not gone yet. Above both, when all are being answered, the answer is 503."""
 
 
-class Patience(H11Protocol):
+class Patience(HttpToolsProtocol):
     """One connection."""
 
+    _reading = ""
+    """``head`` or ``body`` of a request while it arrives."""
+    _fed = 0
+    _body = 0
+    """Bytes that have come of this request, and those of its body among them."""
     _phase = ""
     """``head`` or ``body`` while these arrive, ``idle`` before a next request, ``answer`` when the broker has it."""
     _since = 0.0
@@ -46,8 +53,36 @@ class Patience(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._fed += len(data)
         super().data_received(data)
+        waits = self._reading or self._phase != "answer"
+        if waits and self._fed > MAX_HEADER_BYTES + FRAMING * self._body and not self.transport.is_closing():
+            self.send_400_response("The request's head, or what is around its body, is too long.")
         self._judge(heard=True)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._reading = "head"
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading == "head":  # and not after a body, where they are none that anybody asks for
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._fed > MAX_HEADER_BYTES:
+            used = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if used > MAX_HEADER_BYTES:
+                raise ValueError  # the parser makes a bad request of it
+        self._reading = "body"
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._reading, self._fed, self._body = "", 0, 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -64,12 +99,11 @@ class Patience(H11Protocol):
 
     def _judge(self, *, heard: bool) -> None:
         """Note what the connection is at now, and start the time of it when it is something else than before."""
-        state = self.conn.their_state
-        if state is h11.SEND_BODY:
+        if self._reading == "body":
             phase, seconds = "body", BODY_SECONDS
-        elif state is not h11.IDLE:
+        elif self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
             phase, seconds = "answer", 0
-        elif heard:
+        elif heard or self._reading:
             phase, seconds = "head", HEAD_SECONDS
         else:
             phase, seconds = "idle", 0  # uvicorn has a time for this

@@ -17,7 +17,6 @@ from . import create_app, extra
 if TYPE_CHECKING:
     from ..profile import Config
 
-MAX_HEADER_BYTES = 32 * 1024
 KEEP_ALIVE_SECONDS = 15
 GRACE_SECONDS = 10
 """How long calls in progress may go on after a signal to stop."""
@@ -78,9 +77,7 @@ class BrokerServer:
         self._thread: threading.Thread | None = None
         settings = uvicorn.Config(
             app,
-            # h11 bounds the size of a request's head; the other parser that uvicorn knows does not.
             http=Patience,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             ws="none",
             lifespan="on",
             limit_concurrency=MAX_CONNECTIONS + CLOSING,
