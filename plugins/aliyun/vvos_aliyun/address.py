@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -34,13 +35,21 @@ class Address(Struct, frozen=True, kw_only=True):
 
     def both(self, key: str) -> tuple[str, str]:
         """``path`` and ``resource``, at the cost of one."""
-        name = f"/{quote(key, safe='/')}"
+        name = f"/{quoted(key)}"
         resource = f"/{self.bucket}{name}"
         return (resource if self.path_style else name), resource
 
     def url(self, key: str) -> str:
         """The plain url of an object."""
-        return f"{self.public}/{quote(key, safe='/')}"
+        return f"{self.public}/{quoted(key)}"
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
+
+
+def quoted(key: str) -> str:
+    """``key`` as signatures want it: all quoted but unreserved characters (RFC 3986, 2.3) and ``/``."""
+    return key if _PLAIN.fullmatch(key) else quote(key, safe="/")
 
 
 def locate(settings: Settings) -> Address:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -27,11 +28,19 @@ class Address(Struct, frozen=True, kw_only=True):
 
     def path(self, key: str) -> str:
         """The path of an object, quoted as SigV4 wants it: all but unreserved characters and ``/``."""
-        return f"{self.root}/{quote(key, safe='/')}"
+        return f"{self.root}/{quoted(key)}"
 
     def url(self, key: str) -> str:
         """The plain url of an object."""
-        return f"{self.public}/{quote(key, safe='/')}"
+        return f"{self.public}/{quoted(key)}"
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
+
+
+def quoted(key: str) -> str:
+    """``key`` as signatures want it: all quoted but unreserved characters (RFC 3986, 2.3) and ``/``."""
+    return key if _PLAIN.fullmatch(key) else quote(key, safe="/")
 
 
 def locate(settings: Settings) -> Address:
