@@ -6,9 +6,9 @@ The map of the house, from the ground up; each floor imports only what stands ab
   how a size is cut, what all providers' grants have in common, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
-- `source`, `pace`, `connection`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded, how fast it is sent,
-  what a stall is, one HTTP request, one that must not reach into the own network, what a browser may do, when to try
-  again
+- `source`, `hashing`, `pace`, `connection`, `route`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded, its
+  checksum on the way, how fast it is sent, what a stall is, the way to a server, one HTTP request, one that must not
+  reach into the own network, what a browser may do, when to try again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         new_grant as new_grant,
         renewed_grant as renewed_grant,
     )
+    from .hashing import Hashed as Hashed, held as held
     from .hooks import Provider as Provider, hookimpl as hookimpl
     from .http import Answer as Answer, Http as Http
     from .keys import check_key as check_key
@@ -122,6 +123,7 @@ _FACE = {
     "plan": "plan_chunks",
     "preflight": "check_cors",
     "grants": "new_grant renewed_grant check_object",
+    "hashing": "Hashed held",
     "hooks": "Provider hookimpl",
     "http": "Answer Http",
     "retry": "RetryPolicy",

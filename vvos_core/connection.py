@@ -1,153 +1,227 @@
-"""Connections that tell a stall from slowness: time runs out when no byte moves, not when many take long.
+"""One HTTP/1.1 connection: a request goes out, its answer comes in, and a stall is told from slowness.
 
-Python's ``sendall`` must be through with all it is given within the socket's timeout, and a read may time out while the
-kernel is still sending what it took: both would cut off a slow uplink. Here each byte that moves gives new time.
+Time runs out when no byte moves, not when many take long. A send or a read may time out while the kernel is still
+sending what it took before; where the system tells what the other side has acknowledged, that gives new time.
 """
 
 from __future__ import annotations
 
-import io
+import select
 import socket
 import struct
+import sys
 import time
-from collections.abc import Callable
-from http.client import HTTPResponse, IncompleteRead
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol
 
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError
-
-Connect = Callable[[str, int, float], socket.socket]
-"""Opens a connection to a host and port, within so many seconds. Raises ``OSError``, or any ``VVOSError``."""
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from msgspec import Struct
 
 ANSWER_ROUNDS = 10
 """An answer must be through this many times the patience after its first byte, however it drips."""
-_RECORD = 16 * 1024  # of TLS: SSL_write returns when all it was given has gone, so it is given one record
+_JOINED = 64 * 1024  # what is shorter goes out with the head, in one packet
+_MOST_HEAD = 64 * 1024
+_RECORD = 16 * 1024  # of TLS
+_TELLS = sys.platform == "linux"
+_ACKED = struct.Struct("120xQ")  # tcp_info.tcpi_bytes_acked, in linux/tcp.h since 4.1
+
+
+class Link(Protocol):
+    """What a connection needs of a socket; those of TLS, and of TLS through a proxy of TLS, have it too."""
+
+    def send(self, data: memoryview, /) -> int: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float, /) -> None: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class Dripping(TimeoutError):
     """An answer that moves, and does not end."""
 
 
-def adapter(pool: int, timeout: tuple[float, float], connect: Connect | None = None) -> HTTPAdapter:
-    """requests' adapter over such connections; ``connect`` opens them, in place of the system's way.
+class TooLong(OSError):
+    """An answer of more than was to be read."""
 
-    ``timeout``: seconds until a connection stands, and seconds without a byte, in either direction.
+
+class Garbled(OSError):
+    """An answer that is no HTTP/1.1."""
+
+
+class Reply(Struct, frozen=True):
+    """An answer. ``headers`` by their lower-case names; ``whole``: it came after the last byte of the request."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    whole: bool
+    reusable: bool
+    """Whether another request may follow on the connection."""
+
+
+class Connection:
+    """An open connection, for one thread at a time.
+
+    ``patience``: seconds without a byte, in either direction. ``most``: the longest body of an answer, in bytes.
     """
-    patience = timeout[1]
 
-    class Answer(HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            self._reading = _Reading(self.fp, sock, patience)
-            self.fp = io.BufferedReader(self._reading)
+    def __init__(self, link: Link, patience: float, most: int) -> None:
+        self._link = link
+        self._patience = patience
+        self._most = most
+        self._incoming = _Incoming()
+        link.settimeout(patience)
+        # An SSL_write that timed out goes on when it is called again with the same bytes; its movement has to be told
+        # from outside then. Elsewhere it is given a record at a time, which is gone when it returns.
+        self._known = link if _TELLS and isinstance(link, socket.socket) else None
+        plain = type(link) is socket.socket
+        self._slice = sys.maxsize if plain or self._known else _RECORD
 
-        def begin(self) -> None:
-            super().begin()
-            if self._reading.ended:
-                # http.client takes a head that breaks off for a whole one, and a lost answer for an empty success.
-                raise IncompleteRead(b"")
+    def exchange(self, head: bytes, body: Iterable[bytes | memoryview] = (), *, bodiless: bool = False) -> Reply:
+        """Send a request, read the whole answer. ``bodiless``: to HEAD, or to CONNECT, comes a head alone.
 
-    class Steady(HTTPConnection):
-        response_class = Answer
-
-        # Where TLS follows, it is still the host's name that is sent and that the certificate must have.
-        def _new_conn(self) -> socket.socket:
-            if connect is None:
-                return super()._new_conn()
-            try:
-                return connect(self.host, self.port, timeout[0])
-            except TimeoutError as error:
-                raise ConnectTimeoutError from error
-
-        # urllib3 sends under the connect timeout: ten seconds are too few for what comes after the headers.
-        def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
-            super().endheaders(message_body, encode_chunked=encode_chunked)
-            self.sock.settimeout(patience)
-
-        def send(self, data: Any) -> None:
-            if self.sock is None:
-                self.connect()
-            _send(self.sock, memoryview(data))
-
-    class SteadyTLS(Steady, HTTPSConnection):
-        pass
-
-    class Plain(HTTPConnectionPool):
-        ConnectionCls = Steady
-
-    class TLS(HTTPSConnectionPool):
-        ConnectionCls = SteadyTLS
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            _use(self.poolmanager)
-
-        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-            return _use(super().proxy_manager_for(*args, **kwargs))
-
-    def _use(manager: PoolManager) -> PoolManager:
-        manager.pool_classes_by_scheme = {"http": Plain, "https": TLS}
-        return manager
-
-    return Adapter(pool_connections=pool, pool_maxsize=pool, max_retries=0)
-
-
-def _send(sock: socket.socket, data: memoryview) -> None:
-    most = len(data) if type(sock) is socket.socket else _RECORD
-    while data:
-        before = _queued(sock)
+        Raises ``OSError``: ``TimeoutError`` for a stall, ``ConnectionError`` for an answer that breaks off,
+        ``TooLong``, ``Garbled``; and what ``body`` raises. Whatever it raises, the connection is to be closed.
+        """
+        whole = False
         try:
-            data = data[sock.send(data[:most]) :]
+            self._send_all(head, body)
+            whole = True
         except TimeoutError:
-            if _queued(sock) == before:
-                raise
-
-
-class _Reading(io.RawIOBase):
-    """The socket's side of an answer. ``file``, the socket's own, keeps it open as long as it is needed."""
-
-    def __init__(self, file: io.BufferedIOBase, sock: socket.socket, patience: float) -> None:
-        self._file = file
-        self._sock = sock
-        self._most = ANSWER_ROUNDS * patience
-        self._began: float | None = None
-        self.ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._began is not None and time.monotonic() - self._began > self._most:
-            raise Dripping
-        while True:
-            before = _queued(self._sock)
+            raise
+        except OSError as error:
+            # The other side may have said why before it hung up.
             try:
-                count = self._sock.recv_into(buffer)
-            except TimeoutError:
-                # Nobody answers what is still on its way.
-                if _queued(self._sock) == before:
-                    raise
-            else:
-                self._began = self._began or time.monotonic()
-                self.ended = count == 0
-                return count
+                return self._receive(bodiless, whole)
+            except OSError:
+                raise error from None
+        return self._receive(bodiless, whole)
+
+    def quiet(self) -> bool:
+        """Whether nothing came since the last answer: an end, or what nobody asked for."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._link.fileno(), select.POLLIN)
+            return not poll.poll(0)
+        return not select.select([self._link], [], [], 0)[0]
 
     def close(self) -> None:
-        self._file.close()
-        super().close()
+        """Close it. It cannot be used again."""
+        self._link.close()
+
+    def _send_all(self, head: bytes, body: Iterable[bytes | memoryview]) -> None:
+        for block in body:
+            if not block:
+                continue
+            if head and len(block) <= _JOINED:
+                block = b"".join((head, block))
+            elif head:
+                self._send(head)
+            head = b""
+            self._send(block)
+        if head:
+            self._send(head)
+
+    def _send(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while left:
+            before = self._acked()
+            try:
+                left = left[self._link.send(left[: self._slice]) :]
+            except TimeoutError:
+                if self._acked() == before:
+                    raise
+
+    def _receive(self, bodiless: bool, whole: bool) -> Reply:
+        incoming = self._incoming
+        incoming.begin()
+        began = 0.0
+        while not (incoming.complete or (bodiless and incoming.headed)):
+            data = self._read()
+            now = time.monotonic()
+            began = began or now
+            if now - began > ANSWER_ROUNDS * self._patience:
+                raise Dripping
+            if not data:
+                if not incoming.headed or incoming.framed:
+                    raise ConnectionResetError
+                break
+            incoming.feed(data)
+            if len(incoming.body) > self._most or incoming.head_bytes > _MOST_HEAD:
+                raise TooLong
+        reusable = whole and incoming.complete and incoming.reusable
+        return Reply(incoming.status, incoming.headers, bytes(incoming.body), whole, reusable)
+
+    def _read(self) -> bytes:
+        while True:
+            before = self._acked()
+            try:
+                return self._link.recv(_JOINED)
+            except TimeoutError:
+                # Nobody answers what is still on its way.
+                if self._acked() == before:
+                    raise
+
+    def _acked(self) -> int:
+        """Bytes that the other side has acknowledged; always 0 where the system does not say."""
+        if self._known is None:
+            return 0
+        told = self._known.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size)
+        return int(_ACKED.unpack(told)[0]) if len(told) == _ACKED.size else 0
 
 
-def _queued(sock: socket.socket) -> int:
-    """Bytes that the kernel took and the other side has not acknowledged; always 0 where the system does not say."""
-    try:
-        import fcntl
-        import termios
+class _Incoming:
+    """An answer as it comes in; the parser calls its ``on_`` methods."""
 
-        # tcp(7): SIOCOUTQ, whose number is that of TIOCOUTQ.
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
-    except (ImportError, OSError):
-        return 0
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait for an answer."""
+        self.complete = self.headed = self.framed = self.reusable = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = bytearray()
+        self.head_bytes = 0
+        """Of the head, as far as it has come."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises ``Garbled``."""
+        if not self.headed:
+            self.head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            # What comes behind a whole answer is no part of it.
+            self.reusable = False
+            if not self.complete:
+                raise Garbled from None
+        if self.headed:
+            self.head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False
+        else:
+            self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        if not self.complete and self._parser.get_status_code() >= 200:  # others go before the answer
+            self.headed = True
+            self.status = self._parser.get_status_code()
+            self.framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+
+    def on_body(self, body: bytes) -> None:
+        if not self.complete:
+            self.body += body
+
+    def on_message_complete(self) -> None:
+        if self.headed and not self.complete:
+            self.complete = True
+            self.reusable = bool(self._parser.should_keep_alive())

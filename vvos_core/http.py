@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import logging
-import os
+import re
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timezone
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from .errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable, VVOSError
+from .errors import BadAnswer, BadInput, SourceChanged, Unavailable, VVOSError
 from .model import MIB, Chunk
 from .pace import paced
 
 if TYPE_CHECKING:
-    from requests.adapters import HTTPAdapter
-    from requests.models import PreparedRequest
+    import ssl
 
-    from .connection import Connect
+    from .connection import Connection
+    from .route import Connect, Route
+
+log = logging.getLogger(__name__)
 
 MAX_ANSWER = 4 * MIB
 """The longest answer body that is read, in bytes: the grant of 10,000 parts is an eighth of it."""
 
 MAX_RETRY_AFTER = 86400.0
 """The longest wait that is taken from an answer, in seconds: nobody means more than a day."""
+
+
+_URL = re.compile(r"(https?://[!-.0->@-~]+)([/?][!-~]*|)", re.IGNORECASE)
+_HEADER = re.compile(r"[!#-'*+.^_`|~0-9A-Za-z-]+: (?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_WITH_LENGTH = ("PUT", "POST", "PATCH")
+_TAIL = 16 * 1024  # of a body, in bytes: it is held back until the body is known to be whole
+
+
+class Headers(Mapping[str, str]):
+    """Headers by their names, in any case."""
+
+    def __init__(self, lower: Mapping[str, str]) -> None:
+        self._lower = lower
+
+    def __getitem__(self, name: str) -> str:
+        return self._lower[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lower)
+
+    def __len__(self) -> int:
+        return len(self._lower)
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -58,16 +80,13 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 def _seconds(date: str) -> float | None:
     """An HTTP-date as seconds since 1970; None where it is none."""
+    from email.utils import parsedate_to_datetime
+
     try:
         read = parsedate_to_datetime(date)
         return read.replace(tzinfo=read.tzinfo or timezone.utc).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-class _Route(Struct, frozen=True):
-    label: str
-    proxies: dict[str, str]
 
 
 class Http:
@@ -80,9 +99,9 @@ class Http:
     pool: connections to a host that are kept open; more threads open more, and close them again.
     connect: opens the connections, in place of the system's way; then no proxy is asked to open them.
 
-    Redirects are answers, never followed; cookies and ``~/.netrc`` (which would add a header to requests that are
-    signed) are not looked at. Proxies and the certificate bundle come from the usual variables of the environment
-    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` …), read once for each host.
+    Redirects are answers, never followed; there are no cookies, and ``~/.netrc`` (which would add a header to requests
+    that are signed) is not looked at. Proxies and the certificate bundle come from the usual variables of the
+    environment (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` …), read once for each host.
     """
 
     def __init__(
@@ -92,9 +111,10 @@ class Http:
         self._pool = pool
         self._open = connect
         self._lock = threading.Lock()
-        self._adapter: HTTPAdapter | None = None
-        self._verify: bool | str = True
-        self._routes: dict[str, _Route] = {}
+        self._context: ssl.SSLContext | None = None
+        self._routes: dict[str, tuple[Route, list[Connection]]] = {}
+        """By origin: the way to it, and its idle connections."""
+        weakref.finalize(self, _close, self._routes)
 
     def send(
         self,
@@ -111,161 +131,142 @@ class Http:
         length; what it raises comes out unchanged. ``what`` begins the sentence of an error: "storing part 3 of a.mp4".
 
         Raises ``Unavailable`` when there is no answer or not in time, ``BadAnswer`` when it is longer than
-        ``MAX_ANSWER`` or its sender cannot be trusted, ``SourceChanged`` when a ``Chunk`` gives more or fewer bytes
-        than its length, ``BadInput`` for what is no URL or no header. Messages name the host, never the rest of the
-        URL or a header: they are capabilities.
+        ``MAX_ANSWER``, is compressed (nobody asked for that), or its sender cannot be trusted, ``SourceChanged`` when a
+        ``Chunk`` gives more or fewer bytes than its length, ``BadInput`` for what is no URL or no header. Messages name
+        the host, never the rest of the URL or a header: they are capabilities.
         """
-        adapter, route = self._connect(url, what)
-        request = _prepare(method, url, headers or {}, what)
-        blocks = None
-        if body is not None:
-            request.headers["Content-Length"] = str(len(body))
-            if isinstance(body, bytes):
-                request.body = body
-            else:
-                blocks = _Blocks(body, what)
-                if len(body):
-                    request.body = blocks  # type: ignore[assignment]  # any iterable of buffers is sent block by block
-                else:
-                    for _ in blocks:  # read before: an empty request is whole, and obeyed, with its headers
-                        pass
+        match = _URL.fullmatch(url.partition("#")[0])
+        if match is None:
+            raise BadInput(f"{what}: its address is not an http:// or https:// URL; correct it.")
+        origin, target = match.groups()
+        route, idle = self._route(origin, what)
+        head = _head(method, route, target, headers or {}, body, what)
+        where = f"{what}: {route.label}"
+        blocks: Iterable[bytes | memoryview] = ()
+        if body:
+            blocks = (body,) if isinstance(body, bytes) else _whole(body, what)
+        elif body is not None and not isinstance(body, bytes):
+            for _ in _whole(body, what):  # read before: an empty request is whole, and obeyed, with its headers
+                pass
+        connection: Connection | None = None
         try:
-            response = adapter.send(
-                request, stream=True, timeout=self._timeout, verify=self._verify, proxies=route.proxies
-            )
-            with response:
-                answer = Answer(
-                    status=response.status_code,
-                    headers=response.headers,
-                    body=_read(response.raw, f"{what}: {route.label}"),
-                )
-        except VVOSError:
-            raise
-        except (OSError, _library_errors()) as error:
+            connection = self._connection(route, idle)
+            reply = connection.exchange(head, blocks, bodiless=method == "HEAD")
+        except OSError as error:
+            if connection is not None:
+                connection.close()
             # Without its cause: the libraries' texts hold the URL.
-            raise _translate(error, f"{what}: {route.label}", self._timeout) from None
-        if blocks is not None and blocks.given < len(blocks) and answer.status < 300:
-            raise Unavailable(f"{what}: {route.label} answered before it had read everything.")
-        return answer
+            raise _translate(error, where, self._timeout) from None
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        if reply.reusable and len(idle) < self._pool:
+            idle.append(connection)
+        else:
+            connection.close()
+        log.debug("%s %s%s: %d", method, origin, target.partition("?")[0], reply.status)
+        if not reply.whole and reply.status < 300:
+            raise Unavailable(f"{where} answered before it had read everything.")
+        if reply.body and reply.headers.get("content-encoding", "identity").lower() != "identity":
+            raise BadAnswer(f"{where} answered with a body that cannot be decoded; nobody asked it to compress.")
+        return Answer(status=reply.status, headers=Headers(reply.headers), body=reply.body)
 
     def close(self) -> None:
         """Close the idle connections. A later ``send`` opens new ones."""
-        if self._adapter is not None:
-            self._adapter.close()
+        _close(self._routes)
 
-    def _connect(self, url: str, what: str) -> tuple[HTTPAdapter, _Route]:
+    def _route(self, origin: str, what: str) -> tuple[Route, list[Connection]]:
+        known = self._routes.get(origin)
+        if known is not None:
+            return known
+        from .route import Route
+
         try:
-            parts = urlsplit(url)
-            origin = f"{parts.scheme}://{parts.netloc}"
-            route = self._routes.get(origin)
-            if route is not None and self._adapter is not None:
-                return self._adapter, route
-            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        except (KeyError, ValueError):
-            raise BadInput(f"{what}: its address is not an http:// or https:// URL; correct it.") from None
-        if not parts.hostname:
-            raise BadInput(f"{what}: its address names no host; correct it.")
-        with self._lock:
-            from requests.utils import get_environ_proxies
+            route = Route(origin, self._open)
+        except ValueError:
+            raise BadInput(f"{what}: its address names no host, or no port; correct it.") from None
+        return self._routes.setdefault(origin, (route, []))
 
-            from .connection import adapter
+    def _connection(self, route: Route, idle: list[Connection]) -> Connection:
+        from .connection import Connection
 
-            if self._adapter is None:
-                self._verify = _certificates()
-                self._adapter = adapter(self._pool, self._timeout, self._open)
-                for name in ("urllib3.connection", "urllib3.connectionpool"):
-                    logging.getLogger(name).addFilter(_without_queries)
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            proxies = {} if self._open else get_environ_proxies(origin, no_proxy=None)
-            route = _Route(f"{host}:{port}", proxies)
-            self._routes[origin] = route
-            return self._adapter, route
+        while True:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                return Connection(route.open(self._timeout[0], self._trusted), self._timeout[1], MAX_ANSWER)
+            if connection.quiet():
+                return connection
+            connection.close()
 
+    def _trusted(self) -> ssl.SSLContext:
+        with self._lock:  # it takes tens of milliseconds to read
+            if self._context is None:
+                from .route import trusted
 
-class _Blocks:
-    """A chunk as a request body: counts what it gives out, and never gives more or less than was announced."""
-
-    def __init__(self, chunk: Chunk, what: str) -> None:
-        self._chunk = chunk
-        self._what = what
-        self.given = 0
-
-    def __len__(self) -> int:
-        return len(self._chunk)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        self.given, end = 0, b""
-        for block in paced(self._chunk):
-            self.given += len(block)
-            if self.given > len(self):
-                break
-            if self.given < len(self):
-                yield block
-            else:  # The last one waits until the chunk says that it was: a request that lacks its end makes no object.
-                end += block
-        if self.given != len(self):
-            size = "more" if self.given > len(self) else "fewer"
-            raise SourceChanged(f"{self._what}: it gives {size} bytes than it had; upload it when nobody writes to it.")
-        yield memoryview(end)
+                self._context = trusted()
+            return self._context
 
 
-def _prepare(method: str, url: str, headers: Mapping[str, str], what: str) -> PreparedRequest:
-    from requests.models import PreparedRequest
-
-    # Not prepare(): it would quote the URL anew, and what is signed must go out as it is.
-    request = PreparedRequest()
-    request.prepare_method(method)
-    request.url = url
-    try:
-        request.prepare_headers(headers)
-        for value in headers.values():
-            value.encode("latin-1")
-    except (ValueError, OSError):  # requests' own errors are OSErrors; their texts hold the header
-        raise BadInput(f"{what}: one of its headers cannot be sent; correct it.") from None
-    return request
+def _close(routes: Mapping[str, tuple[Route, list[Connection]]]) -> None:
+    for _, idle in list(routes.values()):
+        while idle:
+            idle.pop().close()
 
 
-def _read(raw: Any, where: str) -> bytes:
-    body = bytearray()
-    while block := raw.read(min(64 * 1024, MAX_ANSWER + 1 - len(body)), decode_content=True):
-        body += block
-        if len(body) > MAX_ANSWER:
-            raise BadAnswer(f"{where} answered with more than {MAX_ANSWER // MIB} MiB; is it the right address?")
-    return bytes(body)
+def _head(
+    method: str, route: Route, target: str, headers: Mapping[str, str], body: bytes | Chunk | None, what: str
+) -> bytes:
+    """The request's head as it goes out."""
+    if not target.startswith("/"):
+        target = f"/{target}"
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    if not all(map(_HEADER.fullmatch, lines)):
+        raise BadInput(f"{what}: one of its headers cannot be sent; correct it.")
+    if body is not None or method in _WITH_LENGTH:
+        lines.append(f"Content-Length: {0 if body is None else len(body)}")
+    return "\r\n".join(
+        (
+            f"{method} {route.before_target}{target} HTTP/1.1",
+            f"Host: {route.authority}",
+            "User-Agent: vvos",
+            "Accept-Encoding: identity",
+            *route.headers,
+            *lines,
+            "\r\n",
+        )
+    ).encode("latin-1")
 
 
-def _without_queries(record: logging.LogRecord) -> bool:
-    """urllib3 logs whole URLs, some of them as warnings; the query of a presigned one is a capability."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
-    return True
+def _whole(chunk: Chunk, what: str) -> Iterator[bytes | memoryview]:
+    """A chunk's blocks: never more or fewer bytes than announced, and the end only when the chunk says that it was."""
+    given, length, end = 0, len(chunk), b""
+    for block in paced(chunk):
+        given += len(block)
+        if given < length:
+            yield block
+        elif given > length:
+            break
+        elif block:
+            # A request that lacks its end makes no object.
+            yield block[:-_TAIL]
+            end = bytes(block[-_TAIL:])
+    if given != length:
+        size = "more" if given > length else "fewer"
+        raise SourceChanged(f"{what}: it gives {size} bytes than it had; upload it when nobody writes to it.")
+    yield end
 
 
-def _certificates() -> bool | str:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(name)
-        if path:
-            if not os.path.exists(path):
-                raise ConfigError(f"the environment's {name} names a file that is not there; correct or unset it.")
-            return path
-    return True
-
-
-def _library_errors() -> type[Exception]:
-    from urllib3.exceptions import HTTPError
-
-    return HTTPError  # requests' own are OSErrors
-
-
-def _translate(error: Exception, where: str, timeout: tuple[float, float]) -> VVOSError:
+def _translate(error: OSError, where: str, timeout: tuple[float, float]) -> VVOSError:
     """The one table of network failures. TLS is retried only where it was cut off: a certificate does not mend."""
-    from requests import exceptions as r
-    from urllib3 import exceptions as u
+    import ssl
 
-    from .connection import Dripping
+    from .connection import Dripping, Garbled, TooLong
+    from .route import ConnectTimeout, ProxyFailed
 
-    table: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], type[VVOSError], str], ...] = (
-        (u.ProxyError, Unavailable, "could not be reached through the proxy that the environment names"),
+    table: tuple[tuple[type[OSError] | tuple[type[OSError], ...], type[VVOSError], str], ...] = (
+        (ProxyFailed, Unavailable, "could not be reached through the proxy that the environment names"),
         (
             ssl.SSLCertVerificationError,
             BadAnswer,
@@ -276,28 +277,14 @@ def _translate(error: Exception, where: str, timeout: tuple[float, float]) -> VV
         (ssl.SSLError, BadAnswer, "does not speak TLS; correct the address, to http:// perhaps"),
         (socket.gaierror, Unavailable, "was not found: its name could not be looked up"),
         (ConnectionRefusedError, Unavailable, "refused the connection; start it, or correct the address"),
-        (u.ConnectTimeoutError, Unavailable, f"did not accept a connection within {timeout[0]:g} s"),
+        (ConnectTimeout, Unavailable, f"did not accept a connection within {timeout[0]:g} s"),
         (Dripping, Unavailable, "began to answer, and did not come to an end"),
-        ((TimeoutError, u.ReadTimeoutError), Unavailable, f"was silent for {timeout[1]:g} s"),
-        (u.DecodeError, BadAnswer, "answered with a body that cannot be decoded"),
-        ((r.InvalidURL, r.InvalidSchema, u.LocationParseError), BadInput, "is not a usable address"),
-        ((ConnectionError, u.ProtocolError), Unavailable, "closed the connection before it had answered"),
+        (TimeoutError, Unavailable, f"was silent for {timeout[1]:g} s"),
+        (TooLong, BadAnswer, f"answered with more than {MAX_ANSWER // MIB} MiB; is it the right address?"),
+        (Garbled, Unavailable, "answered what is no HTTP"),
+        (ConnectionError, Unavailable, "closed the connection before it had answered"),
     )
-    chain = list(_chain(error))
     for kind, cls, text in table:
-        for link in chain:
-            if isinstance(link, kind):
-                # NewConnectionError is a ConnectTimeoutError by class, but no timeout.
-                if kind is u.ConnectTimeoutError and isinstance(link, u.NewConnectionError):
-                    continue
-                return cls(f"{where} {text.format(getattr(link, 'verify_message', ''))}.")
+        if isinstance(error, kind):
+            return cls(f"{where} {text.format(getattr(error, 'verify_message', ''))}" + "." * (text[-1] != "?"))
     return Unavailable(f"{where} could not be reached.")
-
-
-def _chain(error: BaseException, depth: int = 8) -> Iterator[BaseException]:
-    """The error and those inside it: urllib3 keeps them in ``args``, ``reason`` and ``__cause__``."""
-    yield error
-    if depth:
-        for inner in (*error.args, getattr(error, "reason", None), error.__cause__):
-            if isinstance(inner, BaseException):
-                yield from _chain(inner, depth - 1)

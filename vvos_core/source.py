@@ -14,8 +14,11 @@ from typing import BinaryIO, Protocol
 from .errors import Cancelled, SourceChanged, SourceError, SourceMissing, VVOSError
 from .fingerprint import Fingerprint as Fingerprint, Likeness as Likeness, compare as compare
 
-BLOCK = 256 * 1024
+BLOCK = 512 * 1024
 """Bytes read, checksummed and sent at a time: large enough that Python's part is small, small enough for the caches."""
+_SPARE = 8
+_spare: list[memoryview] = []
+"""Buffers of ``BLOCK`` bytes that nobody reads into just now: new ones would have to be cleared by the kernel first."""
 
 OnBytes = Callable[[int], None]
 
@@ -156,9 +159,10 @@ class FileSource:
             raise _unreadable(self.label, error) from error
         with file:
             self._compare(os.fstat(file.fileno()))
+            view = _buffer(length)
             try:
-                file.seek(offset)
-                view = memoryview(bytearray(min(BLOCK, length)))
+                if offset:
+                    file.seek(offset)
                 left = length
                 while left:
                     got = file.readinto(view[: min(left, len(view))])
@@ -171,6 +175,9 @@ class FileSource:
                     yield view[:got]
             except OSError as error:
                 raise _unreadable(self.label, error) from error
+            finally:
+                if len(view) == BLOCK and len(_spare) < _SPARE:
+                    _spare.append(view)
 
 
 class BytesSource:
@@ -299,6 +306,16 @@ def guess_type(key: str) -> str:
     guessed, encoding = mimetypes.guess_type(f"./{key}", strict=False)
     # "a.tar.gz" is guessed as a tar with an encoding; stored as such, browsers would unpack it unasked.
     return guessed if guessed and not encoding else "application/octet-stream"
+
+
+def _buffer(length: int) -> memoryview:
+    """Where ``length`` bytes, or ``BLOCK`` of them at a time, can be read into."""
+    if length >= BLOCK:
+        try:
+            return _spare.pop()
+        except IndexError:
+            length = BLOCK
+    return memoryview(bytearray(length))
 
 
 def shown(path: str) -> str:

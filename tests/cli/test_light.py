@@ -24,6 +24,7 @@ HEAVY = (
     "sqlalchemy",
     "boto3",
     "botocore",
+    "httptools",
 )
 SDKS = ("boto3", "botocore", "moto", "oss2", "qiniu", "awscrt")
 

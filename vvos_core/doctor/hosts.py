@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import BadAnswer, VVOSError
 from ..http import Answer, Http
 from ..model import Finding
+from ..route import proxy_for, trusted
 
 TIMEOUT = 10.0
 """Seconds until a connection stands, and that a host may be silent."""
@@ -32,7 +32,7 @@ def check_host(http: Http, url: str) -> list[Finding]:
     except VVOSError as error:
         return [Finding(check="host", verdict="fail", message=error.message, mend=_mend(error))]
     found = [Finding(check="host", verdict="ok", message=f"{parts.netloc} answers.")]
-    if parts.scheme == "https" and not _proxied(url):
+    if parts.scheme == "https" and not proxy_for(url):
         found.append(_certificate(parts))
     return [*found, check_clock(answer, parts.netloc, began, time.time())]
 
@@ -59,7 +59,7 @@ def check_clock(answer: Answer, host: str, began: float, ended: float) -> Findin
 def _certificate(parts: SplitResult) -> Finding:
     host, port = parts.hostname or "", parts.port or 443
     try:
-        context = _trusting()
+        context = trusted()
         with (
             socket.create_connection((host, port), TIMEOUT) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
@@ -78,22 +78,6 @@ def _certificate(parts: SplitResult) -> Finding:
     return Finding(
         check="certificate", verdict="ok", message=f"the certificate of {parts.netloc} is good for {days} days."
     )
-
-
-def _trusting() -> ssl.SSLContext:
-    """Whom ``Http`` trusts: the bundle of the environment, else the one that requests brings."""
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-    if os.path.isdir(path):
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)
-
-
-def _proxied(url: str) -> bool:
-    from requests.utils import get_environ_proxies
-
-    return bool(get_environ_proxies(url, no_proxy=None))
 
 
 def _mend(error: VVOSError) -> str:

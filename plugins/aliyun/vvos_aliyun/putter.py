@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from vvos_core import Answer, BadAnswer, Chunk, Exists, Grant, Hasher, Http, Mismatch, NotFound, Receipt, Stored
+from vvos_core import Answer, BadAnswer, Chunk, Exists, Grant, Hashed, Http, Mismatch, NotFound, Receipt, Stored, held
 
 from . import xml
 from .checksum import Crc64Hasher, text
@@ -25,12 +25,13 @@ class Putter:
         signed = requests.part(chunk.number) if grant.multipart else requests.put()
         if grant.checksum and not grant.multipart:
             # The service would store anything of this size, so what was granted is compared before it is sent.
-            _agree(what, grant, _checksum(chunk))
-        hasher = Crc64Hasher()
-        answer = self._http.send("PUT", signed.url, headers=signed.headers, body=_Hashed(chunk, hasher), what=what)
+            chunk = held(chunk)
+            _agree(what, grant, Hashed(chunk, Crc64Hasher).read().value())
+        hashed = Hashed(chunk, Crc64Hasher)
+        answer = self._http.send("PUT", signed.url, headers=signed.headers, body=hashed, what=what)
         if answer.status != 200:
             raise refused(answer, what, key=grant.key)
-        checksum = hasher.value()
+        checksum = hashed.hasher.value()
         _compare(what, grant.key, checksum, _said(answer, what, grant.key))
         proof = answer.headers.get("ETag", "").strip().strip('"')
         if not proof:
@@ -84,31 +85,6 @@ class Putter:
         if answer.status != 200 or not length.isdigit():
             return None
         return Stored(key=grant.key, size=int(length), checksum=_said(answer, what, grant.key))
-
-
-class _Hashed:
-    """A chunk that is checksummed on its way."""
-
-    def __init__(self, chunk: Chunk, hasher: Hasher) -> None:
-        self.number = chunk.number
-        self.offset = chunk.offset
-        self._chunk = chunk
-        self._update = hasher.update
-
-    def __len__(self) -> int:
-        return len(self._chunk)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for block in self._chunk:
-            self._update(block)
-            yield block
-
-
-def _checksum(chunk: Chunk) -> str:
-    hasher = Crc64Hasher()
-    for block in chunk:
-        hasher.update(block)
-    return hasher.value()
 
 
 def _agree(what: str, grant: Grant, checksum: str) -> None:

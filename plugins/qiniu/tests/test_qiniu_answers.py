@@ -52,7 +52,7 @@ def provider(told: object) -> Qiniu:
     ("grant", "told", "kind"),
     [
         (GRANT, {"hash": EMPTY, "key": "甲"}, Mismatch),
-        (LARGE, {"etag": "x", "md5": "0" * 32}, Mismatch),
+        (LARGE, {"etag": EMPTY, "md5": "0" * 32}, Mismatch),
         (BLOCKS, {"ctx": "x", "crc32": 1}, Mismatch),
         (LARGE, {"md5": "0" * 32}, BadAnswer),
         (LARGE, b"<html>", BadAnswer),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from vvos_core import Chunk, Receipt, Stored
+from vvos_core import Chunk, Hashed, Receipt, Stored
 
-from .bodies import Crc32, Watched
+from .bodies import Crc32
 from .hosts import Sender, decode
 from .metadata import encode
 from .target import Target, file_name
@@ -24,19 +24,12 @@ class _Block(Struct):
 
 def put(sender: Sender, target: Target, chunk: Chunk, what: str) -> Receipt:
     """Store a block; its proof is the context, and the host that later calls should go to."""
-    seen = Crc32()
-
-    def begin() -> Callable[[memoryview], None]:
-        nonlocal seen
-        seen = Crc32()
-        return seen.update
-
+    hashed = Hashed(chunk, Crc32)
     headers = {**target.headers, "Content-Type": "application/octet-stream"}
-    host, answer = sender.send(
-        "POST", target.hosts, f"/mkblk/{len(chunk)}", headers=headers, body=Watched(chunk, begin), what=what
-    )
+    host, answer = sender.send("POST", target.hosts, f"/mkblk/{len(chunk)}", headers=headers, body=hashed, what=what)
     if answer.status != 200:
         raise target.refused(answer, what)
+    seen = hashed.hasher
     block: _Block = decode(answer.body, _Block, what, target.grant.key)
     if block.crc32 not in (-1, seen.crc32):
         raise target.mismatch(what)

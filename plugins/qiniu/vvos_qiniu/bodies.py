@@ -1,12 +1,10 @@
-"""Request bodies made around a chunk: the form of an upload, and a chunk that is hashed on its way."""
+"""Request bodies made around a chunk: the form of an upload; and what of a chunk is compared."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from vvos_core import Chunk
 
@@ -27,56 +25,6 @@ class Crc32:
     @property
     def checksum(self) -> str:
         return self._qetag.value()
-
-
-class Md5:
-    """What v2 compares of a chunk, of one reading: its MD5, and its hash."""
-
-    def __init__(self) -> None:
-        self._qetag = QetagHasher()
-        self._md5 = hashlib.md5(usedforsecurity=False)
-
-    def update(self, block: memoryview) -> None:
-        self._qetag.update(block)
-        self._md5.update(block)
-
-    @property
-    def md5(self) -> str:
-        """Hexadecimal, as ``Content-MD5`` is here (everywhere else it is base64)."""
-        return self._md5.hexdigest()
-
-    @property
-    def checksum(self) -> str:
-        return self._qetag.value()
-
-
-Digests = TypeVar("Digests", Crc32, Md5)
-
-
-def digested(chunk: Chunk, digests: Digests) -> Digests:
-    """``digests`` of a chunk; reads it once."""
-    for block in chunk:
-        digests.update(block)
-    return digests
-
-
-class Watched:
-    """A chunk whose blocks somebody sees as they are sent. ``begin`` is called before each reading."""
-
-    def __init__(self, chunk: Chunk, begin: Callable[[], Callable[[memoryview], None]]) -> None:
-        self.number = chunk.number
-        self.offset = chunk.offset
-        self._chunk = chunk
-        self._begin = begin
-
-    def __len__(self) -> int:
-        return len(self._chunk)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        see = self._begin()
-        for block in self._chunk:
-            see(block)
-            yield block
 
 
 class Form:

@@ -6,10 +6,10 @@ import os
 import threading
 from collections.abc import Sequence
 
-from vvos_core import Chunk, Grant, Http, Mismatch, NotFound, Receipt, Stored
+from vvos_core import Chunk, Grant, Hashed, Http, Mismatch, NotFound, Receipt, Stored, held
 
 from . import blocks, parts
-from .bodies import Crc32, Form, digested
+from .bodies import Crc32, Form
 from .grants import parse, read
 from .hosts import Regions, Sender
 from .metadata import encode
@@ -86,7 +86,8 @@ class Putter:
     def _form(self, target: Target, chunk: Chunk, what: str) -> Receipt:
         grant = target.grant
         # Read twice: its CRC-32 goes before the bytes, and the service verifies it.
-        known = digested(chunk, Crc32())
+        chunk = held(chunk)
+        known = Hashed(chunk, Crc32).read()
         _check_granted(grant, known.checksum, what)
         fields = {"token": target.permission.token, "key": grant.key, "crc32": str(known.crc32)}
         form = Form(fields | encode(grant.metadata), file_name(grant), grant.type, chunk)

@@ -149,11 +149,21 @@ def test_of_two_that_race_one_wins(bench: Any, s3_client: Any, size: int) -> Non
 @pytest.mark.parametrize("checksum", ["crc64nvme", "md5"])
 def test_a_byte_that_changes_between_two_readings_is_refused(bench: Any, s3_client: Any, checksum: str) -> None:
     bench.granting = bench.made(checksum=checksum)
-    grant = bench.grant(KEY, 3)
-    chunk = type(bench.chunks(grant, b"abc")[0])(b"abc", later=b"abC")
+    size = 300 * 1024
+    grant = bench.grant(KEY, size)
+    chunk = type(bench.chunks(grant, bytes(size))[0])(bytes(size), later=b"a" * size)
     with pytest.raises(Mismatch):
         bench.storing.put_chunk(grant, chunk)
     assert s3_client.list_objects_v2(Bucket="vvos")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("checksum", ["crc64nvme", "md5"])
+def test_a_small_chunk_is_read_once(bench: Any, s3_client: Any, checksum: str) -> None:
+    bench.granting = bench.made(checksum=checksum)
+    grant = bench.grant(KEY, 3)
+    chunk = type(bench.chunks(grant, b"abc")[0])(b"abc", later=b"abC")
+    bench.storing.put_chunk(grant, chunk)
+    assert s3_client.get_object(Bucket="vvos", Key=KEY)["Body"].read() == b"abc"
 
 
 @pytest.mark.parametrize("checksum", ["crc64nvme:BeXKuz/B+us=", "md5:900150983cd24fb0d6963f7d28e17f72"])

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from vvos_core import Answer, BadAnswer, Chunk, Grant, Hasher, Http, Mismatch, NotFound, Receipt, Stored, TokenExpired
+from vvos_core import (
+    Answer,
+    BadAnswer,
+    Chunk,
+    Grant,
+    Hashed,
+    Http,
+    Mismatch,
+    NotFound,
+    Receipt,
+    Stored,
+    TokenExpired,
+    held,
+)
 
 from . import xml
 from .checksum import CRC64NVME, MD5, Crc64NvmeHasher, md5
@@ -25,21 +38,21 @@ class Putter:
         what = f"storing {_shown(grant)}" + (f", part {chunk.number}" if grant.multipart else "")
         signed = _request_for(requests, grant, chunk)
         headers = dict(signed.headers)
-        hasher = None
         checksum = ""
         if requests.checksum == MD5 or (not grant.multipart and not grant.checksum):
             # Where nothing signed says what the bytes are: Content-MD5 needs no signature, and the service verifies it.
+            chunk = held(chunk)
             digest = md5(chunk)
             headers.setdefault("content-md5", base64.b64encode(digest).decode())
             checksum = f"{MD5}:{digest.hex()}"
-        if requests.checksum == CRC64NVME:
-            hasher = Crc64NvmeHasher()
-        body = _Hashed(chunk, hasher) if hasher else chunk
-        answer = self._http.send("PUT", signed.url, headers=headers, body=body, what=what)
+        hashed = Hashed(chunk, Crc64NvmeHasher) if requests.checksum == CRC64NVME else None
+        answer = self._http.send(
+            "PUT", signed.url, headers=headers, body=chunk if hashed is None else hashed, what=what
+        )
         if answer.status != 200:
             raise refused(answer, what, key=grant.key)
-        if hasher:
-            checksum = hasher.value()
+        if hashed is not None:
+            checksum = hashed.hasher.value()
         proof = _proof(answer, what, grant.key)
         _compare(what, grant.key, checksum, _said(answer, requests.checksum, proof))
         return Receipt(number=chunk.number, size=len(chunk), proof=proof, checksum=checksum)
@@ -80,24 +93,6 @@ class Putter:
             error = refused(answer, what, key=grant.key)
             if not isinstance(error, NotFound):
                 raise error
-
-
-class _Hashed:
-    """A chunk that is checksummed on its way."""
-
-    def __init__(self, chunk: Chunk, hasher: Hasher) -> None:
-        self.number = chunk.number
-        self.offset = chunk.offset
-        self._chunk = chunk
-        self._update = hasher.update
-
-    def __len__(self) -> int:
-        return len(self._chunk)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for block in self._chunk:
-            self._update(block)
-            yield block
 
 
 def _request_for(requests: Requests, grant: Grant, chunk: Chunk) -> Signed:
