@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from hypothesis import given, strategies as st
 from vvos_core import connection
 from vvos_core.errors import BadAnswer, BadInput, ConfigError, SourceChanged, Unavailable
 from vvos_core.http import MAX_ANSWER, MAX_RETRY_AFTER, Answer, Http
+from vvos_core.source import FileSource
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET = "/a/key?X-Amz-Signature=5ec2e7"
@@ -764,3 +766,33 @@ def test_a_proxy_of_a_strange_kind_is_named(http: Http, monkeypatch: pytest.Monk
     monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1080")
     with pytest.raises(ConfigError, match="neither http:// nor https://"):
         http.send("GET", "http://storage.example/", what="get")
+
+
+@pytest.mark.parametrize("change", ["shrinks", "grows", "edited"])
+def test_a_file_that_changes_while_it_is_sent_makes_no_whole_request(
+    change: str, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow(monkeypatch)
+    path, size = tmp_path / "影片.bin", 8 << 20
+    path.write_bytes(bytes(size))
+    os.utime(path, (1, 1))
+    source, got = FileSource(path), 0
+
+    def serve(wire: Wire, stream: socket.socket, number: int) -> None:
+        nonlocal got
+        stream.recv(1000)
+        # The client is in the middle of it: its sockets hold little.
+        if change == "edited":
+            with path.open("r+b") as file:
+                file.write(b"x")
+        else:
+            os.truncate(path, 1000 if change == "shrinks" else size + 1)
+        while data := stream.recv(1 << 16):
+            got += len(data)
+
+    with Wire(serve) as wire:
+        with pytest.raises(SourceChanged):
+            http.send("PUT", wire.url, body=source.chunk(1, 0, size), what="put")
+        for thread in wire._threads[1:]:
+            thread.join(10)
+    assert got < size
