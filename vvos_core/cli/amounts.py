@@ -9,7 +9,7 @@ import click
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
-class Rate(click.ParamType):
+class Rate(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # older releases of click are no generics
     """Bytes a second; K, M and G are 1024, 1024² and 1024³, as curl and wget take them."""
 
     name = "rate"
