@@ -80,6 +80,10 @@ FOUND = {
         Round(names=(FILM,), deeds=((4, "stop"),)),
         Round(names=(FILM,), between=(f"grow {FILM}", f"grow {FILM}")),
     ],
+    "begun with leave to replace, and put again without": [
+        Round(names=(FILM,), deeds=((4, "stop"),)),
+        Round(names=(FILM,), cover=False, between=("expire",)),
+    ],
     "cancelled while its chunks were compared": [
         Round(names=(FILM,), deeds=((3, "stop"),)),
         Round(names=(FILM,), deeds=((1, f"cancel {FILM}"),)),
