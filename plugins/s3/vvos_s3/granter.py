@@ -48,7 +48,7 @@ class Granter:
         self._rules = settings.rules
         self._address = locate(settings)
         self._signer = Signer(settings.access_key, settings.secret_key, settings.region, settings.session_token)
-        self._service = Service(settings, self._address)
+        self._service = Service(settings, self._address, self._signer)
         self._clock = clock
 
     def token(self, request: TokenRequest) -> list[Grant | VVOSError]:
