@@ -259,11 +259,15 @@ class _Run:
         try:
             wish = self._inbox.get(timeout=seconds)
             while True:
+                self._hear()  # first, for it was before
                 if wish is not None:
                     self._obey(wish)
                 wish = self._inbox.get_nowait()
         except queue.Empty:
-            pass
+            self._hear()
+
+    def _hear(self) -> None:
+        """Let happen what workers answered."""
         while self._answers:
             self._let_happen(self._answers.popleft())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -63,7 +64,7 @@ class Work:
         self._stop = stop
         self._clock = clock
         self._limit = limit
-        self._token_calls = 0
+        self._token_calls = itertools.count(1)
         self._named: dict[str, str] = {}
         """By server key, the client key of the file that it was granted for first."""
 
@@ -77,8 +78,9 @@ class Work:
         def call(some: Sequence[Job]) -> Sequence[Grant | VVOSError]:
             # Asking again for the same files gets the same grants; for fewer of them it is another request.
             if len(some) not in request_tokens:
-                self._token_calls += 1
-                request_tokens[len(some)] = self._make_request_token(f"{self._order.batch}-{self._token_calls}")
+                # Two calls may be made at once, and none may have the other's name.
+                name = f"{self._order.batch}-{next(self._token_calls)}"
+                request_tokens[len(some)] = self._make_request_token(name)
             now = time.time()
             return self._calls.token(
                 TokenRequest(

@@ -306,6 +306,9 @@ class PlayedHands(Pool):
 
     def __init__(self, world: World, workers: int, answers: deque[Any], wake: Callable[[], None]) -> None:
         super().__init__(world, workers)
+        world.pools[-2:] = world.pools[
+            :-3:-1
+        ]  # before the callers: the first of the tasks is a chunk's, where one waits
         self._answers = answers
         self._wake = wake
 
