@@ -159,8 +159,9 @@ def test_a_receiver_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_receiver_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     def trickle(stream: socket.socket, end: threading.Event) -> None:
+        stream.sendall(b"HTTP/1.1 200 ")
         while not end.wait(0.02):
-            stream.sendall(b"H")
+            stream.sendall(b"O")
 
     monkeypatch.setattr(webhooks, "DELIVERY_SECONDS", 0.3)
     begun = time.monotonic()
@@ -345,9 +346,10 @@ def test_tls_is_with_the_name_and_not_with_the_address(
     def serve(stream: socket.socket, end: threading.Event) -> None:
         with context.wrap_socket(stream, server_side=True) as secure:
             secure.recv(65536)
+            secure.sendall(b"HTTP/1.1 204 ")
             while trickles and not end.wait(0.02):
-                secure.sendall(b"H")
-            secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                secure.sendall(b"O")
+            secure.sendall(b"No Content\r\n\r\n")
 
     with serving(serve, reads=False) as url:
         webhook = Webhook(
