@@ -23,7 +23,7 @@ from webdav_gate import Gate
 from webdav_gate.serve import server
 
 from ..docs.blocks import blocks
-from ..kit import broken_bytes, broken_errors, broken_grants, broken_repeats, broken_web
+from ..kit import broken_bytes, broken_errors, broken_grants, broken_repeats, broken_resume, broken_web
 from ..kit.mistakes import MISTAKES
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "webdav"
 PAGE = ROOT / "docs" / "write-a-provider.md"
 MODULES = sorted(EXAMPLE.rglob("*.py"))
-BROKEN = (broken_bytes, broken_errors, broken_grants, broken_repeats, broken_web)
+BROKEN = (broken_bytes, broken_errors, broken_grants, broken_repeats, broken_resume, broken_web)
 SECRET = "of-these-tests-only-0123456789-秘密"
 GIVEN_UP = re.compile(
     r"cannot: (multipart|checksums|abort|list the parts|list unfinished uploads)|or the service keeps no type"

@@ -44,7 +44,7 @@ def test_a_host_that_dies_in_the_middle_of_an_upload(
     one.stage(cut(BLOCK // 2), times=None)
     two.pass_all()
     receipts.append(bench.storing.put_chunk(grant, second))
-    assert second.readings == (3 if version == "v2" else 2)  # v2 reads for its MD5 first; both send it twice
+    assert second.readings == 2  # both send it twice
     one.close()
     receipts += [bench.storing.put_chunk(grant, chunk) for chunk in others]
     made = bench.storing.complete(grant, receipts)
