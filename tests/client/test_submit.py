@@ -432,6 +432,7 @@ def test_after_an_interrupt_the_next_submit_works(vvos: VVOS, cloud: Cloud) -> N
 
 
 def test_a_second_interrupt_does_not_wait(vvos: VVOS, cloud: Cloud) -> None:
+    before = set(threading.enumerate())
     release = threading.Event()
     stuck = threading.Event()
     released: list[bool] = []
@@ -452,9 +453,8 @@ def test_a_second_interrupt_does_not_wait(vvos: VVOS, cloud: Cloud) -> None:
         vvos.submit()
     assert released == [], "it came back while the service was still silent"
     release.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("vvos-"):
-            thread.join(30)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
     assert released == [True]
 
 
