@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from vvos_core import errors, hookimpl
-from vvos_core.engine import UNDER_WAY, Engine
+from vvos_core.engine import BATCH, UNDER_WAY, Engine
 from vvos_core.job import Job, Order
 from vvos_core.model import Chunk, Grant, NotifyRequest, Receipt, TokenRequest
 from vvos_core.protocol.states import FINAL, State
@@ -431,3 +431,33 @@ def test_an_interrupt_gives_an_end_to_however_many_have_not_begun() -> None:
         Engine(calls_of(cloud), make_request_token=lambda name: name).run(iter(jobs), Order(batch="b"), log)
     assert len(log.ended_keys) == 3000
     assert {job.upload.state for job in jobs} <= FINAL
+
+
+def test_a_second_call_of_a_kind_goes_beside_the_first_only_with_a_full_batch() -> None:
+    class Watched(Cloud):
+        def __init__(self) -> None:
+            super().__init__()
+            self.under_way = 0
+            self.beside: list[int] = []
+            self.second = threading.Event()
+
+        @hookimpl
+        def token(self, request: TokenRequest) -> Sequence[Grant | errors.VVOSError]:
+            with self._lock:
+                self.under_way += 1
+                if self.under_way > 1:
+                    self.beside.append(len(request.files))
+                    self.second.set()
+            assert self.second.wait(20)  # so the first one stays until there is a second
+            try:
+                granted: Sequence[Grant | errors.VVOSError] = Cloud.token(self, request)
+                return granted
+            finally:
+                with self._lock:
+                    self.under_way -= 1
+
+    cloud = Watched()
+    run(cloud, {f"文{number}": source(1) for number in range(2 * BATCH + 7)})
+    assert len(cloud.objects) == 2 * BATCH + 7
+    assert cloud.beside
+    assert set(cloud.beside) == {BATCH}
