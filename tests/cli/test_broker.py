@@ -14,6 +14,7 @@ from vvos_s3.emulator import S3Emulator
 from vvos_core.broker.ledger import Ledger
 from vvos_core.broker.leftovers import BEGIN_SECONDS, Leftovers
 from vvos_core.calls import Calls
+from vvos_core.cli.broker import SUMMARIES
 from vvos_core.loader import load
 from vvos_core.model import MIB, Ask, Grant, TokenRequest
 from vvos_core.profile import load as configuration
@@ -77,3 +78,21 @@ def test_a_database_that_cannot_be_opened(toml: Make, run: Run) -> None:
     status, out, err = run("broker", "sweep")
     assert (status, out) == (2, "")
     assert err.endswith("[CONFIG]\n")
+
+
+@pytest.mark.parametrize("command", SUMMARIES)
+def test_without_a_configuration_nothing_is_made(command: str, run: Run, clean: Path) -> None:
+    status, out, err = run("broker", command)
+    assert (status, out) == (2, "")
+    assert err == 'vvos: no profile is configured; write [profiles.NAME] with provider = "…" into vvos.toml. [CONFIG]\n'
+    assert list(clean.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", SUMMARIES)
+def test_what_serve_would_refuse_is_refused(command: str, toml: Make, run: Run, clean: Path) -> None:
+    toml(tail='[profiles.two]\nprovider = "s3"')
+    status, out, err = run("broker", command)
+    assert (status, out) == (2, "")
+    assert "there are several profiles" in err
+    assert err.endswith("[CONFIG]\n")
+    assert [path.name for path in clean.iterdir()] == ["vvos.toml"]

@@ -5,18 +5,13 @@ from __future__ import annotations
 import click
 
 from ..broker import extra
-from ..profile import load
+from .broker_config import config_option, served
 from .outcome import FAILED, OK
 from .text import count
 
 
 @click.command(short_help="Tell listeners what is due, then end.")
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(readable=False),
-    help="The vvos.toml to use, instead of searching one.",
-)
+@config_option
 def deliver(config: str | None) -> int:
     """Tell the configured webhooks what is due, and end when nothing is; also while brokers do the same.
 
@@ -26,6 +21,6 @@ def deliver(config: str | None) -> int:
     """
     with extra():
         from ..broker.app import deliver as run
-    counts = run(load(config))
+    counts = run(served(config))
     click.echo(f"{count(counts.delivered, 'event')} delivered, {counts.failed:,} failed.")
     return FAILED if counts.failed else OK

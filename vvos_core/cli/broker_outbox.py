@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ..broker import extra
-from ..profile import load
+from .broker_config import config_option, served
 from .outcome import OK, say
 from .text import printable
 
@@ -19,12 +19,7 @@ MOST = 1000
 @click.command(short_help="List what listeners are still to be told.")
 @click.option("--dead", is_flag=True, help="Only events that were given up.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(readable=False),
-    help="The vvos.toml to use, instead of searching one.",
-)
+@config_option
 def outbox(dead: bool, as_json: bool, config: str | None) -> int:
     """List what listeners (webhooks and plugins) are still to be told: the oldest 1,000 events.
 
@@ -32,7 +27,7 @@ def outbox(dead: bool, as_json: bool, config: str | None) -> int:
     """
     with extra():
         from ..broker.app import open_ledger
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(served(config))
     try:
         found = ledger.outbox.waiting(dead=dead, most=MOST)
     finally:

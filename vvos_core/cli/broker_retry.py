@@ -7,19 +7,14 @@ import time
 import click
 
 from ..broker import extra
-from ..profile import load
+from .broker_config import config_option, served
 from .outcome import FAILED, OK, say
 from .text import count
 
 
 @click.command(short_help="Deliver again what was given up.")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(readable=False),
-    help="The vvos.toml to use, instead of searching one.",
-)
+@config_option
 def retry(ids: tuple[str, ...], config: str | None) -> int:
     """Make events that were given up due again: those of the IDs, as `vvos broker outbox --dead` lists them, or all.
 
@@ -29,7 +24,7 @@ def retry(ids: tuple[str, ...], config: str | None) -> int:
     """
     with extra():
         from ..broker.app import open_ledger
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(served(config))
     try:
         due = ledger.outbox.retry(ids, time.time())
     finally:

@@ -6,18 +6,13 @@ import click
 import msgspec
 
 from ..broker import extra
-from ..profile import load
+from .broker_config import config_option, served
 from .outcome import FAILED, OK
 from .text import count
 
 
 @click.command(short_help="Abort unfinished uploads that expired.")
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(readable=False),
-    help="The vvos.toml to use, instead of searching one.",
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def sweep(config: str | None, as_json: bool) -> int:
     """Abort at the providers the uploads that expired unfinished, and those that a broker began when it was killed.
@@ -28,7 +23,7 @@ def sweep(config: str | None, as_json: bool) -> int:
     """
     with extra():
         from ..broker.sweeping import Sweeping
-    with Sweeping.of(load(config)) as sweeping:
+    with Sweeping.of(served(config)) as sweeping:
         swept = sweeping.sweep()
     if as_json:
         click.echo(msgspec.json.encode(swept))
