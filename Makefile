@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment of its own; nothing but Python 3.10+ and make has to be there.
 #   make demo    uploads sample files through a broker into a local S3, and reads them back (FILES="…" for your own)
-#   make test    runs the tests                make lint    ruff, mypy --strict
+#   make test    runs the tests, in JOBS processes (2); ARGS for pytest
+#   make lint    ruff, mypy --strict
 #   make soak    kills clients and breaks connections for SECONDS (600), and counts what was lost
 #   make bench   measures against other uploaders (QUICK=1: within two minutes; WORKS="s3 gettoken": some of it)
 #   make wheels  builds every distribution, installs them into an empty environment, and asks them for the providers
@@ -27,7 +28,7 @@ demo: $(READY)
 	$(BIN)/vvos demo --emulator s3 $(FILES)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist worksteal $(ARGS)
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak.table $(or $(SECONDS),600)

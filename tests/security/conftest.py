@@ -1,4 +1,4 @@
-"""Services for the security tests, and what became of every test of the session, for the threat table."""
+"""Services for the security tests: each cloud, and each provider, in turn."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from typing import Any
 
 import pytest
 
-from .outcomes import OUTCOMES, Outcomes
 from .places import CLOUDS, Place, cloud_place, directory_place
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Watch the whole session, other folders' tests too: a plugin of its own hears of them, a conftest does not."""
-    outcomes = Outcomes()
-    config.stash[OUTCOMES] = outcomes
-    config.pluginmanager.register(outcomes)
 
 
 @pytest.fixture(autouse=True, scope="session")

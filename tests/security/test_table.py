@@ -1,45 +1,19 @@
-"""The threat table of ``docs/security.md``: each row names its test, and each of these is there, and ran."""
+"""The threat table of ``docs/security.md``: each row names its test, each of these is there, and has to run."""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from .outcomes import OUTCOMES
+from .threats import ROOT, needed, rows
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "security.md"
-TEST = re.compile(r"`((?:[\w.-]+/)+test_\w+\.py::test_\w+)`")
-
-
-class Row(msgspec.Struct, frozen=True):
-    """Threat, control, and the tests that show it."""
-
-    threat: str
-    control: str
-    tests: tuple[str, ...]
-
-
-def rows() -> list[Row]:
-    """The table's rows; what is in a comment of the page is none yet."""
-    text = re.sub(r"<!--.*?-->", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    table = text.partition("| threat | control | shown by |")[2]
-    found = []
-    for line in table.splitlines()[2:]:
-        if not line.startswith("|"):
-            break
-        threat, control, shown = (cell.strip() for cell in line.strip("|").split(" | "))
-        found.append(Row(threat, control, tuple(TEST.findall(shown))))
-    return found
-
-
-TESTS = sorted({test for row in rows() for test in row.tests})
+TESTS = needed()
 
 
 def test_every_row_says_what_shows_it() -> None:
@@ -74,10 +48,40 @@ def test_no_test_of_the_table_can_skip_itself() -> None:
         assert not re.search(r"pytest\.skip|importorskip|mark\.(skip|xfail)", ast.unparse(function)), test
 
 
-def test_every_row_of_the_table_ran(request: pytest.FixtureRequest) -> None:
-    """In this session, whose last test this is: what was collected of the table passed; when all was, all did."""
-    outcomes = request.config.stash[OUTCOMES]
-    everything = not request.config.args or request.config.args == request.config.getini("testpaths")
-    for test in TESTS:
-        if everything or test in outcomes.collected:
-            assert outcomes.of[test] == {"passed"}, f"{test}: {outcomes.of[test] or 'it did not run'}"
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_session_in_which_one_of_them_did_not_run_fails(processes: int, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from tests.security.outcomes import Outcomes\n"
+        "def pytest_configure(config):\n"
+        "    if not hasattr(config, 'workerinput'):\n"
+        "        needed = ['all/test_it.py::test_' + name for name in ('ran', 'skipped', 'nowhere')]\n"
+        "        config.pluginmanager.register(Outcomes(lambda: needed))\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = all\n")
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "test_it.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_ran(n): pass\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_skipped(n): n == 1 or pytest.skip('no')\n"
+    )
+
+    def session(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(processes), *args],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    whole = session()
+    assert whole.returncode == 1, whole.stdout + whole.stderr
+    told = whole.stdout.partition("tests that must run and pass")[2]
+    assert "test_skipped: passed, skipped\n" in told
+    assert "test_nowhere: it did not run\n" in told
+    assert "test_ran" not in told
+    if not processes:
+        assert session("all/test_it.py").returncode == 0, "who names a few wants no more"
