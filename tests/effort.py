@@ -1,4 +1,4 @@
-"""How many examples a property test tries: few by default, as many as the profile says in long runs."""
+"""What property tests may cost: how many examples they try, and where their files are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 from hypothesis import settings
 
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where a sync costs nothing, for tests that make hundreds of journals."""
 SOAKING = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
 

@@ -89,10 +89,10 @@ class Sending(Cloud):
 
 
 @pytest.mark.parametrize(
-    ("large", "small"), [(8 * 1024 * KIB, 0), (0, 1000), (2 * 1024 * KIB, 500)], ids=["large", "small", "both"]
+    ("large", "small"), [(8 * 1024 * KIB, 0), (0, 250), (2 * 1024 * KIB, 125)], ids=["large", "small", "both"]
 )
 def test_what_arrives_keeps_to_the_rate(drain: Drain, large: int, small: int) -> None:
-    sources = {f"小{number}": bytes(KIB) for number in range(small)} | ({"大": bytes(large)} if large else {})
+    sources = {f"小{number}": bytes(4 * KIB) for number in range(small)} | ({"大": bytes(large)} if large else {})
     rate = sum(map(len, sources.values())) / SECONDS
     cloud = Sending(drain.server_address[1])
     jobs = [

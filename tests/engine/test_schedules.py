@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from vvos_core.protocol.states import State
 
+from ..effort import IN_MEMORY
 from .simulation import CALM, CONCURRENCY, NAMES, Round, World, simulated
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "400"))
@@ -100,7 +101,7 @@ def test_what_was_found_once_stays_mended(schedule: str, seal: bool) -> None:
 
 def play(rounds: list[Round], *, lifetime: float, seal: bool, inodes: bool) -> None:
     """Play the rounds and then a calm one, and see that all is as it has to be."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         world = World(Path(folder), lifetime=lifetime, seal=seal, inodes=inodes)
         with simulated(world):
             for round in rounds:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from ..once import made_once
 from . import (  # noqa: F401  # each notes its mistakes
     broken_bytes,
     broken_diagnosis,
@@ -26,12 +29,36 @@ from .web import Web
 Outcomes = dict[tuple[str, str], str]
 """The words of each case that did not pass, by class and case; empty for one that did."""
 
+GROUPS = {f"every third from {first}": sorted(MISTAKES)[first - 1 :: 3] for first in (1, 2, 3)}
+"""The names of the mistakes, in groups that are run each for itself: several processes share the work."""
+SOUND = "sound"
+"""The group of those without a mistake that go through all cases there are."""
+
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """Every broken provider, installed, through its case; and those without a mistake: `Right` through the same cases
-    of the broken ones that are made from it, `Web` and `Plain` through all there are."""
-    site = tmp_path_factory.mktemp("site")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcomes]:
+    """Of a group, every broken provider, installed, through its case, and `Right`, which has no mistake, through the
+    same cases of those that are made from it; of ``SOUND``, `Web` and `Plain` through all there are."""
+
+    @functools.cache
+    def of(group: str) -> Outcomes:
+        chosen = {"TestWeb", "TestPlain"} if group == SOUND else set()
+        for name in GROUPS.get(group, ()):
+            provider, case, _ = MISTAKES[name]
+            chosen |= {f"Test{name}::{case}"} | (set() if issubclass(provider, Web) else {f"TestRight::{case}"})
+        report = made_once(tmp_path_factory, f"broken providers, {group}", lambda site: _run(site, chosen))
+        told: Outcomes = {}
+        for ran in ET.fromstring(report).iter("testcase"):
+            key = (ran.get("classname", "").rpartition(".Test")[2], ran.get("name", ""))
+            problem = next((item for item in ran if item.tag in ("failure", "error", "skipped")), None)
+            told[key] = "" if problem is None else f"{problem.tag}: {problem.get('message')}\n{problem.text}"
+        return told
+
+    return of
+
+
+def _run(site: Path, chosen: set[str]) -> bytes:
+    """The report of the kit's run, in the empty folder ``site``."""
     package = site / "kit_broken"
     shutil.copytree(Path(__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").touch()
@@ -39,9 +66,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     (site / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     _offer(site, "kit-broken", {Right, Plain, Web, *(mistake.provider for mistake in MISTAKES.values())})
     _offer(site, "kit-broken-copy", {MISTAKES["IsOfferedTwice"].provider})
-    chosen = {"TestWeb", "TestPlain"}
-    for name, (provider, case, _) in MISTAKES.items():
-        chosen |= {f"Test{name}::{case}"} | (set() if issubclass(provider, Web) else {f"TestRight::{case}"})
     report = site / "report.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
@@ -51,33 +75,33 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         capture_output=True,
         check=False,
     )
-    told: Outcomes = {}
-    for ran in ET.parse(report).iter("testcase"):
-        key = (ran.get("classname", "").rpartition(".Test")[2], ran.get("name", ""))
-        problem = next((item for item in ran if item.tag in ("failure", "error", "skipped")), None)
-        told[key] = "" if problem is None else f"{problem.tag}: {problem.get('message')}\n{problem.text}"
-    return told
+    return report.read_bytes()
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_broken_provider_is_caught(outcomes: Outcomes, name: str) -> None:
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in GROUPS[group]])
+def test_a_broken_provider_is_caught(outcomes: Callable[[str], Outcomes], group: str, name: str) -> None:
     _, case, words = MISTAKES[name]
-    told = outcomes[name, case]
+    told = outcomes(group)[name, case]
     assert told.startswith(("failure: ", "error: failed on teardown")), f"{case} did not fail: {told}"
     assert words in told
     assert "another exception occurred" not in told
     assert "Traceback" not in told
 
 
-def test_those_without_a_mistake_pass(outcomes: Outcomes) -> None:
-    passed = {key for key, told in outcomes.items() if not told}
-    assert {("Right", case) for provider, case, _ in MISTAKES.values() if not issubclass(provider, Web)} < passed
-    assert {key for key in outcomes if key[0] == "Web"} < passed
-    assert len([key for key in passed if key[0] == "Web"]) > 90
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_right_one_passes_the_same_cases(outcomes: Callable[[str], Outcomes], group: str) -> None:
+    wanted = {("Right", MISTAKES[name].case) for name in GROUPS[group] if not issubclass(MISTAKES[name].provider, Web)}
+    assert wanted == {key for key, told in outcomes(group).items() if key[0] == "Right" and not told}
 
 
-def test_what_is_declared_away_is_skipped_and_the_rest_passes(outcomes: Outcomes) -> None:
-    told = [told for (name, _), told in outcomes.items() if name == "Plain"]
+def test_one_without_a_mistake_passes_all(outcomes: Callable[[str], Outcomes]) -> None:
+    web = [told for (name, _), told in outcomes(SOUND).items() if name == "Web"]
+    assert web == [""] * len(web)
+    assert len(web) > 90
+
+
+def test_what_is_declared_away_is_skipped_and_the_rest_passes(outcomes: Callable[[str], Outcomes]) -> None:
+    told = [told for (name, _), told in outcomes(SOUND).items() if name == "Plain"]
     assert [words for words in told if words and not words.startswith("skipped: ")] == []
     assert sum(not words for words in told) > 40
     assert any("declares that it cannot: enforce a grant's expiry" in words for words in told)

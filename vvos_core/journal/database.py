@@ -147,6 +147,7 @@ class Database:
             [found, *_] = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise ValueError(str(found))
+            tables.check(connection)
         except BaseException:
             connection.close()
             raise

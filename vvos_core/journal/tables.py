@@ -34,6 +34,20 @@ _PUT_UPLOAD = "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?)"
 _PUT_RECEIPT = "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)"
 
 
+def check(database: Connection) -> None:
+    """Raises ``ValueError`` for a damage that no question for an upload would meet: a row that lies under another's id.
+
+    Receipts belong to unfinished uploads, always; and these are few, so each one's row is read.
+    """
+    for row in database.execute("SELECT * FROM uploads WHERE state = 'unfinished'"):
+        read_upload(row)
+    [(stray,)] = database.execute(
+        "SELECT EXISTS (SELECT 1 FROM receipts WHERE upload NOT IN (SELECT id FROM uploads WHERE state = 'unfinished'))"
+    )
+    if stray:
+        raise ValueError("a receipt belongs to no unfinished upload")
+
+
 def find(database: Connection, ids: Sequence[int]) -> list[Record]:
     """The records of these row numbers, in no order. Raises ``ValueError`` when a row was damaged."""
     found = []
