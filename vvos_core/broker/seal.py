@@ -29,6 +29,7 @@ MAX_BYTES = 8 * 1024 * 1024
 """What a token may unpack to: many times the largest that ``max_keys`` and ``max_body`` let be made."""
 
 _INFO = b"vvos accessToken 1"
+_OTHER_RELEASE = "accessToken: another release of the broker issued it; ask for a new one with gettoken."
 _LEVEL = 1  # the fastest: keys that differ little shrink well at any level
 
 
@@ -92,7 +93,10 @@ class Opened:
         return {grant.client_key: grant for grant in self.by_key.values()}
 
     def _grant(self, item: _Item) -> Grant:
-        profile, provider = self._sealed.places[item.place]
+        try:
+            profile, provider = self._sealed.places[item.place]
+        except IndexError:
+            raise BadToken(_OTHER_RELEASE) from None
         return Grant(
             provider=provider,
             key=item.key,
@@ -172,7 +176,7 @@ class Seal:
         except (msgspec.DecodeError, zlib.error):  # sealed by us, hence whole: by a release that seals otherwise
             sealed = None
         if sealed is None or sealed.version != VERSION:
-            raise BadToken("accessToken: another release of the broker issued it; ask for a new one with gettoken.")
+            raise BadToken(_OTHER_RELEASE)
         opened = Opened(sealed)
         late = now - min(opened.expires_at, opened.issued_at + self._ttl)
         if late >= (RENEWABLE if renewing else 0):
