@@ -54,13 +54,27 @@ class Unfinished:
         return list(wanted.values()) if wanted else records
 
     def resume(
-        self, records: Iterable[Record], *, on_result: OnResult | None = None, on_progress: OnProgress | None = None
+        self,
+        records: Iterable[Record],
+        *,
+        concurrency: int | None = None,
+        limit_rate: float | None = None,
+        on_result: OnResult | None = None,
+        on_progress: OnProgress | None = None,
     ) -> list[Result]:
-        """Go on with ``records``; answers a result for each, as ``VVOS.submit`` does."""
+        """Go on with ``records``, one destination after the other; answers a result for each, as ``VVOS.submit`` does.
+
+        ``concurrency`` and ``limit_rate`` are those of ``VVOS``.
+        """
         results: list[Result] = []
+        given: dict[str, Any] = {
+            "journal": True if self._folder is None else self._folder,
+            "concurrency": concurrency,
+            "limit_rate": limit_rate,
+        }
         for alike in _by_destination(records):
             try:
-                uploads = VVOS(**_arguments(alike[0].where), journal=True if self._folder is None else self._folder)
+                uploads = VVOS(**_arguments(alike[0].where), **given)
             except VVOSError as error:
                 failed = [_failed(record, error) for record in alike]
                 results += failed

@@ -6,9 +6,12 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vvos_s3.emulator import S3Emulator
+
+from vvos_core.client import VVOS
 
 from .running import Run, Spawn
 from .test_interrupt import Dam, begin, dam as dam
@@ -48,6 +51,21 @@ def test_resume_finishes_all_of_them(stopped: list[dict[str, object]], run: Run,
     assert service.counts["CreateMultipartUpload"] == begun, "no upload was begun again"
     assert b"".join(service.read("大.bin")) == b"x" * 20 * 2**20
     assert run("uploads")[1] == "No upload is unfinished.\n"
+
+
+def test_resume_sends_as_fast_as_it_may(
+    stopped: list[dict[str, object]], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    class Given(VVOS):
+        def __init__(self, **arguments: Any) -> None:
+            given.update(arguments)
+            super().__init__(**arguments)
+
+    monkeypatch.setattr("vvos_core.unfinished.VVOS", Given)
+    assert run("resume", "--concurrency", "2", "--limit-rate", "200M")[0] == 0
+    assert (given["concurrency"], given["limit_rate"]) == (2, 200 * 2**20)
 
 
 def test_resume_and_abort_take_the_beginning_of_an_id(

@@ -15,9 +15,9 @@ from ..errors import BadInput
 from ..profile import load
 from ..results import Result
 from .address import broker_at
-from .amounts import Rate
 from .display import Display
 from .document import Fault, document, write
+from .speed import speed_options
 from .submitting import submitted
 from .text import well_formed
 
@@ -85,8 +85,7 @@ def _metadata(ctx: click.Context, param: click.Parameter, given: Sequence[str]) 
     callback=_metadata,
     help="Kept with the objects; repeatable.",
 )
-@click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Send so many files or parts at once.")
-@click.option("--limit-rate", metavar="BYTES", type=Rate(), help="Send at most so many bytes a second: 500K, 2M.")
+@speed_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def put(as_json: bool, quiet: bool, type_: str, **given: Any) -> int:
