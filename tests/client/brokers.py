@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from vvos_core import VVOS, ApiSettings, Receipt, RetryPolicy, hookimpl
+from vvos_core import VVOS, ApiSettings, Receipt, Result, RetryPolicy, VVOSError, hookimpl
 from vvos_core.calls import Store
 from vvos_core.model import Chunk, Grant, Stored
 from vvos_core.plan import plan_chunks
 
 from ..engine.cloud import Cloud, calls_of
+from .uploading import data
 
 CALLS = ("gettoken", "exists", "notifier")
 
@@ -214,3 +215,27 @@ def client(
 
     monkeypatch.setattr("vvos_core.loader.storing", storing)
     return VVOS(settings, cover=cover, retry=RetryPolicy(attempts=attempts, base=0, seconds=seconds))
+
+
+HTML = b"<!DOCTYPE html><title>502 Bad Gateway</title>"
+
+
+def html(status: int, **headers: str) -> Raw:
+    return Raw(HTML, status, {"Content-Type": "text/html; charset=utf-8", **headers})
+
+
+def put(broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, size: int = 5, **settings: Any) -> Result:
+    """One file through ``broker``."""
+    vvos = client(monkeypatch, cloud, broker.settings(**settings))
+    vvos.add_files((data(size), "文件.txt"))
+    [result] = vvos.submit()
+    return result
+
+
+def reason(result: Result) -> VVOSError:
+    assert result.state == "failed"
+    assert result.error is not None
+    message = str(result.error)
+    assert message.endswith((".", "?", "。")), message
+    assert "\n" not in message
+    return result.error

@@ -11,6 +11,10 @@ from vvos_core import VVOS, Profile, Progress, Result, RetryPolicy, VVOSError
 from ..engine.cloud import Cloud, calls_of
 
 
+def data(size: int) -> bytes:
+    return bytes(index * 7 % 251 for index in range(size))
+
+
 class Told:
     """Callbacks that keep what they are told."""
 
