@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from .errors import BadKey
+
+_UNFIT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+"""Unicode's control characters (Cc), halves of surrogate pairs (Cs), and code points that are no characters."""
 
 
 def check_key(key: str, max_bytes: int = 1024) -> str:
@@ -36,14 +44,12 @@ def _fault(key: str, max_bytes: int) -> str:
             return "has an empty segment ('//', or '/' at its end); leave it out"
         if segment in (".", ".."):
             return f"has the segment '{segment}'; name the file without it"
-    if key.isascii() and key.isprintable():
-        return ""
-    for char in key:
-        category = unicodedata.category(char)
-        if category == "Cc":
-            return f"has the control character U+{ord(char):04X}; leave it out"
-        if category == "Cs" or ord(char) & 0xFFFE == 0xFFFE:
-            return f"has U+{ord(char):04X}, which is not text; leave it out"
+    unfit = _UNFIT.search(key)
+    if unfit:
+        code = ord(unfit[0])
+        if code < 0xA0:
+            return f"has the control character U+{code:04X}; leave it out"
+        return f"has U+{code:04X}, which is not text; leave it out"
     if not unicodedata.is_normalized("NFC", key):
         return "is not in Unicode's NFC form; normalise it (unicodedata.normalize('NFC', …))"
     size = len(key.encode())
