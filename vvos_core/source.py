@@ -295,9 +295,10 @@ def walk(
 
     for parent, folders, names in os.walk(root, onerror=failed):
         folders.sort()
+        inner = Path(parent).relative_to(root).as_posix()
+        inner = "" if inner == "." else f"{inner}/"
         for name in sorted(names):
-            path = os.path.join(parent, name)
-            yield path, Path(path).relative_to(root).as_posix()
+            yield os.path.join(parent, name), inner + name
 
 
 def guess_type(key: str) -> str:
