@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distribution, distributions, entry_points
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -34,7 +34,7 @@ class Installed(Struct, frozen=True):
 
 def installed() -> list[Installed]:
     """Every provider that a distribution of this environment offers, by name."""
-    found = [Installed(point.name, *_distribution(point), point.value) for point in entry_points(group=GROUP)]
+    found = [Installed(point.name, *_distribution(point), point.value) for point in _offered()]
     return sorted(found, key=lambda item: (item.name, item.distribution))
 
 
@@ -45,16 +45,15 @@ def provider_class(name: str) -> type[Provider]:
     what is imported does not have the form of a provider; the sentence names distribution and version.
     """
     point = _the_one(name)
-    who = _who(point)
     try:
         loaded = point.load()
     except Exception as error:
         raise PluginError(
-            f"{who} cannot be imported: {_said(error)}. Reinstall or upgrade {_distribution(point)[0]}."
+            f"{_who(point)} cannot be imported: {_said(error)}. Reinstall or upgrade {_distribution(point)[0]}."
         ) from error
     fault = _fault(loaded)
     if fault:
-        raise PluginError(f"{who} {fault}; upgrade {_distribution(point)[0]}, or report it to its authors.")
+        raise PluginError(f"{_who(point)} {fault}; upgrade {_distribution(point)[0]}, or report it to its authors.")
     cls: type[Provider] = loaded
     return cls
 
@@ -161,7 +160,7 @@ def _said(error: Exception) -> str:
 
 
 def _the_one(name: str) -> EntryPoint:
-    points = list(entry_points(group=GROUP, name=name))
+    points = [point for point in _offered() if point.name == name]
     if len(points) == 1:
         return points[0]
     if points:
@@ -178,6 +177,23 @@ def _the_one(name: str) -> EntryPoint:
     raise PluginError(
         f"there is no provider called {name!r}. {have}{hint} Install its package: pip install vvos-{name}"
     )
+
+
+def _offered() -> list[EntryPoint]:
+    """What ``entry_points(group=GROUP)`` answers; but of the many distributions that offer no provider, one file each
+    is read and none is parsed."""
+    offering = [each for each in distributions() if GROUP in (each.read_text("entry_points.txt") or "")]
+    names = {_name_of(each) for each in offering}
+    if "" in names:  # it lost its metadata: its folder's name has to tell which distribution it is
+        return list(entry_points(group=GROUP))
+    # Of two versions on the path the first is the one that is imported, whatever it offers.
+    return [point for name in names for point in distribution(name).entry_points if point.group == GROUP]
+
+
+def _name_of(offering: Distribution) -> str:
+    """Its name, without the whole of its metadata being parsed; empty where it has none."""
+    lines = (offering.read_text("METADATA") or offering.read_text("PKG-INFO") or "").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("Name:")), "")
 
 
 def _fault(loaded: object) -> str:

@@ -154,7 +154,7 @@ def test_a_name_like_no_other_gets_no_suggestion(site: Site) -> None:
 
 
 def test_where_none_is_installed_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vvos_core.loader.entry_points", lambda **_: ())
+    monkeypatch.setattr("vvos_core.loader.distributions", lambda: ())
     assert "None is installed" in refused("s3")
 
 
