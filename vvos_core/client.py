@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Literal, overload
@@ -162,7 +161,7 @@ class VVOS:
         self._entries.refuse_duplicates()
         entries, self._entries = self._entries, Entries()
         order = Order(
-            batch=uuid.uuid4().hex,
+            batch=os.urandom(16).hex(),
             cover=self._cover,
             client=self._client,
             token_call=calls[0],

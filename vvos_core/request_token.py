@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
-import uuid
 
 import msgspec
 
@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder(_Payload).decode
 
 def make(request_id: str = "") -> str:
     """A requestToken for ``request_id``; without one, for a fresh random id. The same id gives the same token."""
-    payload = _b64(msgspec.json.encode({"requestId": request_id or uuid.uuid4().hex}))
+    payload = _b64(msgspec.json.encode({"requestId": request_id or os.urandom(16).hex()}))
     signed = f"{_HEADER}.{payload}"
     # A digest, not a proof (see above): it only makes the three parts of the published form complete.
     return f"{signed}.{_b64(hashlib.sha256(signed.encode()).digest())}"

@@ -100,6 +100,8 @@ def _position(before: str) -> tuple[int, int]:
 
 def _loads(text: str) -> dict[str, Any]:
     # Imported on first use: most programs that import the core read no file.
+    if not text:
+        return {}
     if sys.version_info >= (3, 11):
         import tomllib
     else:
