@@ -47,6 +47,8 @@ $(BENCH)/.ready: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@touch $@
 
 bench: $(BENCH)/.ready
+	# As pip does with what it installs, and has done with the peers; what is there in place is compiled at each start.
+	$(BENCH)/bin/python -m compileall -q vvos_core $(PLUGINS)
 	$(BENCH)/bin/python -m tests.bench $(if $(QUICK),--quick,$(if $(WORKS),,--plot docs/performance.svg)) $(WORKS)
 
 wheels: $(READY)
