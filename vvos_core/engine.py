@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import inf
 from typing import Protocol
 
@@ -167,8 +168,10 @@ class _Run:
         """What was answered before it was asked for."""
         self._working = 0
         """Commands that workers have and have not answered."""
-        self._ready: list[Callable[[], object]] = []
-        """What workers get next."""
+        self._ready: list[tuple[Callable[[], Outcome], bool, int]] = []
+        """What the hands get next: the task, whether it is a small one, and how many tasks are not answered then."""
+        self._calls_ready: list[Callable[[], None]] = []
+        """What the callers get next."""
         self._look_at = clock() + LOOK
 
     def drive(self) -> None:
@@ -193,8 +196,11 @@ class _Run:
         """Make last what happened, and hand out what comes next: in this order, so that a crash never costs more chunks
         than are in flight at once."""
         self._keeper.commit()
-        for hand_out in self._ready:
-            hand_out()
+        for call in self._calls_ready:
+            self._callers.submit(call)
+        self._calls_ready.clear()
+        for task, small, waiting in self._ready:
+            self.hands.hand(task, small=small, waiting=waiting)
         self._ready.clear()
 
     def halt(self) -> None:
@@ -312,12 +318,14 @@ class _Run:
             job.doubtful = False
         for command in advance(upload, event):
             self._do(job, command)
-        self._keeper.happened(job, event, receipts)
+        grant, state = upload.grant, upload.state
+        if grant is not None and grant.multipart:
+            self._keeper.happened(job, event, receipts)
         if upload.receipts is not receipts:
             job.count_stored()
-        if upload.state is not before:
+        if state is not before:
             self._observer.changed(job)
-        if job in self._active and upload.state in FINAL:
+        if state in FINAL and job in self._active:
             self._end(job)
 
     def _end(self, job: Job) -> None:
@@ -337,7 +345,7 @@ class _Run:
             self._waiting[kind].append((job, command))
         elif isinstance(command, do.PutChunk):
             number = command.number
-            self._have_done(lambda: self._put(job, number), small=_is_small(job))
+            self._have_done(partial(self._put, job, number), small=_is_small(job))
         elif isinstance(command, do.Complete):
             if job.completed is not None:
                 self._early.append((job, job.completed))
@@ -403,8 +411,7 @@ class _Run:
     def _have_done(self, task: Callable[[], Outcome], *, small: bool = True) -> None:
         """Have one of the hands do ``task``; it is large where it moves, or reads, more than a small file has."""
         self._working += 1
-        waiting = self._working
-        self._ready.append(lambda: self.hands.hand(task, small=small, waiting=waiting))
+        self._ready.append((task, small, self._working))
 
     def _submit(self, work: Callable[[], Outcome]) -> None:
         self._working += 1
@@ -416,7 +423,7 @@ class _Run:
                 self._answers.append(error)
             self._inbox.put(None)
 
-        self._ready.append(lambda: self._callers.submit(run))
+        self._calls_ready.append(run)
 
     def _over(self, expires_at: float) -> None:
         """A grant that was to end then is over: so are all that were to end with it, or before."""
