@@ -2,8 +2,9 @@
 
 The map of the house, from the ground up; each floor imports only what stands above it in this list:
 
-- `errors`, `model`, `keys`, `plan`, `grants`, `fingerprint`: every error, the frozen values, which keys may be used,
-  how a size is cut, what all providers' grants have in common, what a file is known by
+- `errors`, `model`, `keys`, `plan`, `grants`, `listing`, `fingerprint`: every error, the frozen values, which keys may
+  be used, how a size is cut, what all providers' grants have in common, many objects looked up at once, what a file is
+  known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
 - `source`, `hashing`, `pace`, `connection`, `route`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded,
@@ -70,10 +71,11 @@ if TYPE_CHECKING:
         new_grant as new_grant,
         renewed_grant as renewed_grant,
     )
-    from .hashing import Hashed as Hashed, held as held
+    from .hashing import HELD as HELD, Hashed as Hashed, held as held
     from .hooks import Provider as Provider, hookimpl as hookimpl
     from .http import Answer as Answer, Http as Http
     from .keys import check_key as check_key
+    from .listing import Listed as Listed, Page as Page, absent as absent, proven as proven
     from .model import (
         GIB as GIB,
         MIB as MIB,
@@ -120,10 +122,11 @@ _FACE = {
         "Found Grant Hasher Notified NotifyRequest Plan Receipt Rules Secret Stored TokenRequest Unfinished "
     ),
     "keys": "check_key",
+    "listing": "Listed Page absent proven",
     "plan": "plan_chunks",
     "preflight": "check_cors",
     "grants": "new_grant renewed_grant check_object",
-    "hashing": "Hashed held",
+    "hashing": "HELD Hashed held",
     "hooks": "Provider hookimpl",
     "http": "Answer Http",
     "retry": "RetryPolicy",

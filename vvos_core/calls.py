@@ -160,7 +160,9 @@ class Calls:
         """Verify each object, then tell the other plugins of those that passed."""
         verdicts = self.verify(request)
         passed = tuple(
-            done for done, verdict in zip(request.objects, verdicts, strict=True) if isinstance(verdict, Notified)
+            replace(done, checksum=verdict.checksum) if verdict.checksum else done
+            for done, verdict in zip(request.objects, verdicts, strict=True)
+            if isinstance(verdict, Notified)
         )
         self.tell(NotifyRequest(objects=passed, call=request.call))
         return verdicts

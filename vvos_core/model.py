@@ -153,6 +153,8 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ``complete`` has to show: an ETag, a ctx."""
     checksum: str = ""
     """``algorithm:value`` of the chunk's bytes as read; empty where only the service saw them."""
+    digest: str = ""
+    """``md5:value`` of them, hexadecimal, where the chunk is the object and the service's listing tells its MD5."""
 
 
 class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -201,6 +203,8 @@ class Finished(Struct, frozen=True, kw_only=True):
     grant: Grant
     size: int
     checksum: str = ""
+    digest: str = ""
+    """The receipt's, of an object in one piece: by it a provider may verify many objects at once."""
     event: Event | None = None
     """Where a broker tells a listener; the grant is then without what would let anybody put."""
 
@@ -217,6 +221,8 @@ class Notified(Struct, frozen=True, kw_only=True):
 
     key: str
     url: str
+    checksum: str = ""
+    """``algorithm:value`` by which it was verified; empty: by that of the ``Finished``."""
 
 
 class Unfinished(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from .model import (
 from .pace import Limit, limited
 from .protocol import events as ev
 from .protocol.states import State
+from .protocol.upload import Upload
 from .retry import RetryPolicy
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,10 @@ class Work:
 
         def call(some: Sequence[Job]) -> Sequence[object]:
             finished = tuple(
-                Finished(grant=_grant(job), size=job.upload.size, checksum=job.upload.checksum) for job in some
+                Finished(
+                    grant=_grant(job), size=job.upload.size, checksum=job.upload.checksum, digest=_digest(job.upload)
+                )
+                for job in some
             )
             return self._calls.notify(NotifyRequest(objects=finished, call=self._order.notify_call))
 
@@ -350,6 +354,12 @@ def _grant(job: Job) -> Grant:
     if grant is None:
         raise errors.ProtocolError("a command needs a grant that the upload does not have.")
     return grant
+
+
+def _digest(upload: Upload) -> str:
+    """The MD5 of an object in one piece, where who put it said it."""
+    one = upload.receipts.get(1) if upload.plan is not None and not upload.plan.multipart else None
+    return one.digest if one is not None and one.checksum == upload.checksum else ""
 
 
 def _good_for(grant: Grant) -> float:

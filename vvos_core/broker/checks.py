@@ -105,6 +105,14 @@ def checksum(place: str, value: str, key: str) -> None:
         raise BadInput(f'{place}: expected "algorithm:value".', key=key)
 
 
+def finished(key: str, said: FinishedFile) -> None:
+    """The form of what is said of one finished file."""
+    if said.checksum and not _CHECKSUM.fullmatch(said.checksum):
+        checksum(f"`files[{short(key)}].checksum`", said.checksum, key)
+    if said.digest and not _CHECKSUM.fullmatch(said.digest):
+        checksum(f"`files[{short(key)}].digest`", said.digest, key)
+
+
 def size(key: str, size: Size, most: int) -> None:
     if size > most:
         raise TooLarge(f"{short(key)} has {size} bytes, and at most {most} are allowed.", key=key)

@@ -78,12 +78,8 @@ class Finishing:
         sound = [grant for grant in grants if grant.key not in errors]
         urls = self._ledger.notified(opened.who, opened.request_id, sound)
         finished = [
-            Finished(
-                grant=grant,
-                size=grant.size,
-                checksum=message.files.get(grant.key, _NOTHING_SAID).checksum or grant.checksum,
-            )
-            for grant in sound
+            Finished(grant=grant, size=grant.size, checksum=said.checksum or grant.checksum, digest=said.digest)
+            for grant, said in ((grant, message.files.get(grant.key, _NOTHING_SAID)) for grant in sound)
             if grant.key not in urls
         ]
         verdicts = self._verify(finished, call)
@@ -93,7 +89,8 @@ class Finishing:
                 errors[done.grant.key] = verdict
             else:
                 listeners = self._profiles.calls(done.grant.profile).listeners
-                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=done.checksum, listeners=listeners))
+                checksum = verdict.checksum or done.checksum
+                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=checksum, listeners=listeners))
         recorded, new = self._ledger.notify(opened.who, opened.request_id, passed, call.now, Call(body=call.params))
         urls.update(recorded)
         if new:

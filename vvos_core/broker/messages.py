@@ -49,6 +49,7 @@ class FinishedFile(Struct, frozen=True, kw_only=True, rename="camel"):
 
     size: Size | UnsetType = UNSET
     checksum: str = ""
+    digest: str = ""
 
 
 class Notifier(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -155,7 +155,11 @@ class Remote:
         verdicts: dict[str, Notified | VVOSError] = {}
         for access_token, objects in _by_token(request.objects, lambda done: done.grant):
             files = {
-                done.grant.key: {"size": done.size, **({"checksum": done.checksum} if done.checksum else {})}
+                done.grant.key: {
+                    "size": done.size,
+                    **({"checksum": done.checksum} if done.checksum else {}),
+                    **({"digest": done.digest} if done.digest else {}),
+                }
                 for done in objects
             }
             body = {"accessToken": access_token, "keys": list(files), "files": files}

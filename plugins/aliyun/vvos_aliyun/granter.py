@@ -18,13 +18,16 @@ from vvos_core import (
     Finished,
     Found,
     Grant,
+    Listed,
     Notified,
     NotifyRequest,
     TokenRequest,
     Unfinished,
     VVOSError,
+    absent,
     check_object,
     new_grant,
+    proven,
     renewed_grant,
 )
 
@@ -81,17 +84,32 @@ class Granter:
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there; see ``vvos_core.hooks``."""
 
-        def look(grant: Grant) -> Found:
-            found = self._found(grant.key)
-            if request.parts and grant.upload_id:
-                return replace(found, parts=self._service.parts(grant))
-            return found
+        gone = absent([grant.key for grant in request.grants], self._service.page)
 
-        return self._service.each(look, request.grants)
+        def wants_parts(grant: Grant) -> bool:
+            return request.parts and bool(grant.upload_id)
+
+        def look(grant: Grant) -> Found:
+            found = Found(key=grant.key, exists=False) if grant.key in gone else self._found(grant.key)
+            return replace(found, parts=self._service.parts(grant)) if wants_parts(grant) else found
+
+        open_ = [grant for grant in request.grants if grant.key not in gone or wants_parts(grant)]
+        looked = iter(self._service.each(look, open_))
+        return [
+            Found(key=grant.key, exists=False) if grant.key in gone and not wants_parts(grant) else next(looked)
+            for grant in request.grants
+        ]
 
     def notify(self, request: NotifyRequest) -> list[Notified | VVOSError]:
         """Verify each object and answer its url; see ``vvos_core.hooks``."""
-        return self._service.each(self._verified, request.objects)
+        shown = proven(request.objects, self._service.page, self._listed)
+        looked = iter(self._service.each(self._verified, [d for d in request.objects if d.grant.key not in shown]))
+        return [
+            Notified(key=key, url=self._url(key), checksum=shown[key])
+            if (key := done.grant.key) in shown
+            else next(looked)
+            for done in request.objects
+        ]
 
     def abort(self, grant: Grant) -> None:
         """Forget an unfinished multipart upload, with the profile's keys: also after the grant expired."""
@@ -152,8 +170,13 @@ class Granter:
 
     def _verified(self, done: Finished) -> Notified:
         key = done.grant.key
-        check_object(done, self._found(key))
-        return Notified(key=key, url=self._url(key))
+        found = self._found(key)
+        check_object(done, found)
+        return Notified(key=key, url=self._url(key), checksum="" if done.checksum else found.checksum)
+
+    def _listed(self, key: str) -> Listed | None:
+        head = self._service.head(key)
+        return None if head is None else Listed(key, head.size, head.etag)
 
     def _found(self, key: str) -> Found:
         head = self._service.head(key)

@@ -19,6 +19,7 @@ from vvos_core import (
     Grant,
     Http,
     NotFound,
+    Page,
     PluginError,
     Receipt,
     TokenExpired,
@@ -46,6 +47,8 @@ class Head(Struct, frozen=True, kw_only=True):
 
     size: int
     checksum: str
+    etag: str
+    """As a listing tells it; empty where the object's encryption may make it another value than an MD5."""
 
 
 class Service:
@@ -100,7 +103,17 @@ class Service:
         size, crc = headers.get("Content-Length", ""), headers.get("x-oss-hash-crc64ecma", "")
         if not size.isdecimal():
             raise BadAnswer(f"{what}: the service answered no size; is it OSS?", key=key)
-        return Head(size=int(size), checksum=text(crc) if crc.isdecimal() else "")
+        etag = headers.get("ETag", "").strip().strip('"').lower()
+        if headers.get("x-oss-server-side-encryption", "AES256") != "AES256":
+            etag = ""
+        return Head(size=int(size), checksum=text(crc) if crc.isdecimal() else "", etag=etag)
+
+    def page(self, prefix: str, after: str, most: int) -> Page:
+        """The objects whose keys begin with ``prefix`` and come behind ``after``, at most ``most``. Asked for once."""
+        parameters = {"encoding-type": "url", "list-type": "2", "max-keys": str(most), "prefix": prefix}
+        if after:
+            parameters["start-after"] = after
+        return xml.page(self._look("GET", "", parameters, "listing objects").body)
 
     def parts(self, grant: Grant) -> tuple[Receipt, ...]:
         """The stored parts of an unfinished upload; none when it is gone.

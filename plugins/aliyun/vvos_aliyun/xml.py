@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from vvos_core import Answer, BadAnswer, Receipt
+from vvos_core import Answer, BadAnswer, Listed, Page, Receipt
 
 
 def parts(receipts: Sequence[Receipt]) -> bytes:
@@ -36,6 +37,24 @@ def parse(body: bytes) -> ET.Element:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
+
+
+def page(body: bytes) -> Page:
+    """A piece of ListObjectsV2. Raises ``BadAnswer`` for what is none."""
+    root = parse(body)
+    decode = unquote if root.findtext("EncodingType") == "url" else str
+    found = []
+    for item in root.iterfind("Contents"):
+        size = item.findtext("Size") or ""
+        if not (size.isascii() and size.isdigit()):
+            raise BadAnswer("the service listed an object without its size; is it OSS?")
+        etag = (item.findtext("ETag") or "").strip('"').lower()
+        found.append(Listed(decode(item.findtext("Key") or ""), int(size), etag))
+    more = root.findtext("IsTruncated")
+    counted = root.findtext("KeyCount") in (None, str(len(found)))
+    if root.tag != "ListBucketResult" or more not in ("true", "false") or not counted:
+        raise BadAnswer("the service answered no list of objects; is it OSS?")
+    return Page(found, more == "true")
 
 
 def error(answer: Answer) -> tuple[str, str]:

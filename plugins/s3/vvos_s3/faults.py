@@ -60,7 +60,7 @@ _TABLE: dict[str, tuple[type[VVOSError], str]] = {
 _CAPABILITY = re.compile(r"X-Amz-[A-Za-z-]+=[^&\s]*|\b[0-9a-f]{64}\b|\bAKIA\w+")
 
 
-def refused(answer: Answer, what: str, *, key: str, bucket: str = "that the grant names") -> VVOSError:
+def refused(answer: Answer, what: str, *, key: str | None, bucket: str = "that the grant names") -> VVOSError:
     """The error that an answer tells of. ``what`` begins its sentence."""
     code, message = xml.error(answer.body)
     return fault(code, message, answer.status, what, key=key, bucket=bucket, retry_after=answer.retry_after)

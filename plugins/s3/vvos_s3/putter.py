@@ -38,13 +38,14 @@ class Putter:
         what = f"storing {_shown(grant)}" + (f", part {chunk.number}" if grant.multipart else "")
         signed = _request_for(requests, grant, chunk)
         headers = dict(signed.headers)
-        checksum = ""
+        checksum = own_md5 = ""
         if requests.checksum == MD5 or (not grant.multipart and not grant.checksum):
             # Where nothing signed says what the bytes are: Content-MD5 needs no signature, and the service verifies it.
             chunk = held(chunk)
-            digest = md5(chunk)
-            headers.setdefault("content-md5", base64.b64encode(digest).decode())
-            checksum = f"{MD5}:{digest.hex()}"
+            hashed_once = md5(chunk)
+            headers.setdefault("content-md5", base64.b64encode(hashed_once).decode())
+            own_md5 = hashed_once.hex()
+            checksum = f"{MD5}:{own_md5}"
         hashed = Hashed(chunk, Crc64NvmeHasher) if requests.checksum == CRC64NVME else None
         answer = self._http.send(
             "PUT", signed.url, headers=headers, body=chunk if hashed is None else hashed, what=what
@@ -55,7 +56,9 @@ class Putter:
             checksum = hashed.hasher.value()
         proof = _proof(answer, what, grant.key)
         _compare(what, grant.key, checksum, _said(answer, requests.checksum, proof))
-        return Receipt(number=chunk.number, size=len(chunk), proof=proof, checksum=checksum)
+        # Encrypted with some keys, its ETag is another value.
+        digest = f"{MD5}:{proof}" if not grant.multipart and proof == own_md5 else ""
+        return Receipt(number=chunk.number, size=len(chunk), proof=proof, checksum=checksum, digest=digest)
 
     def complete(self, grant: Grant, receipts: Sequence[Receipt], checksum: str) -> Stored:
         """Make the object whose bytes, by the receipts, have ``checksum``; see ``vvos_core.hooks``."""

@@ -19,6 +19,7 @@ from vvos_core import (
     Grant,
     Http,
     NotFound,
+    Page,
     PluginError,
     Receipt,
     RetryPolicy,
@@ -28,9 +29,10 @@ from vvos_core import (
     VVOSError,
 )
 
+from . import xml
 from .address import Address
 from .checksum import CRC64NVME, MD5
-from .faults import fault
+from .faults import fault, refused
 from .metadata import encode
 from .settings import Settings
 from .sigv4 import Signer
@@ -50,6 +52,8 @@ class Head(Struct, frozen=True, kw_only=True):
 
     size: int
     checksum: str
+    etag: str
+    """As a listing tells it; empty where the object's encryption makes it another value than an MD5."""
 
 
 class Service:
@@ -109,7 +113,22 @@ class Service:
             checksum = f"{MD5}:{_bare(etag)}"
         elif crc and headers.get("x-amz-checksum-type", "FULL_OBJECT") == "FULL_OBJECT":
             checksum = f"{CRC64NVME}:{crc}"
-        return Head(size=int(size), checksum=checksum)
+        encryption = headers.get("x-amz-server-side-encryption", "")
+        opaque = encryption.startswith("aws:kms") or "x-amz-server-side-encryption-customer-algorithm" in headers
+        return Head(size=int(size), checksum=checksum, etag="" if opaque else _bare(etag).lower())
+
+    def page(self, prefix: str, after: str, most: int) -> Page:
+        """The objects whose keys begin with ``prefix`` and come behind ``after``, at most ``most``. Asked for once."""
+        address, what = self._address, "listing objects"
+        path = address.root + "/"
+        extra = {"encoding-type": "url", "list-type": "2", "max-keys": str(most), "prefix": prefix}
+        if after:
+            extra["start-after"] = after
+        query = self._signer.at(time.time(), _LOOK_SECONDS).presign("GET", path, {"host": address.host}, extra)
+        answer = self._http.send("GET", f"{address.origin}{path}?{query}", what=what)
+        if answer.status != 200:
+            raise refused(answer, what, key=None, bucket=self._settings.bucket)
+        return xml.page(answer.body)
 
     def _look(self, key: str, what: str) -> Answer:
         address, headers = self._address, {"x-amz-checksum-mode": "ENABLED"}

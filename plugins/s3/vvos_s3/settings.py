@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Bytes of a part."""
     checksum: Algorithm = "crc64nvme"
     """``md5`` for services that compute no CRC64NVME."""
+    listing: bool = True
+    """Look for many objects by listing them; false for services whose lists lag behind what is stored."""
     public_url: str = ""
     """What the urls of objects begin with, a CDN say; empty: the bucket's own address."""
     url_ttl: Annotated[int, Meta(ge=0, le=WEEK)] = 0

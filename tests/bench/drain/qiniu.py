@@ -45,12 +45,10 @@ class Qiniu:
             if match is not None:
                 return self._parts(request, match, body, stretch, counts)
         if path.startswith("/stat/"):
-            counts.looked += 1
-            told = self._stat(path)
+            told = self._stat(path, counts)
             return _json(told["code"], told["data"])
         if path == "/batch":
-            told_all = [self._stat(op) for name, op in parse_qsl(body.decode()) if name == "op"]
-            counts.looked += len(told_all)
+            told_all = [self._stat(op, counts) for name, op in parse_qsl(body.decode()) if name == "op"]
             return _json(200 if all(told["code"] == 200 for told in told_all) else 298, told_all)
         if path in ("/v4/query", "/v2/query"):
             return self._hosts(request)
@@ -131,10 +129,11 @@ class Qiniu:
         digests = b"".join(base64.urlsafe_b64decode(sums.qetag)[1:] for sums in parts)
         return qetag(0x9E, hashlib.sha1(digests, usedforsecurity=False).digest())
 
-    def _stat(self, path: str) -> dict[str, Any]:
+    def _stat(self, path: str, counts: Counts) -> dict[str, Any]:
         entry = unquote(path).strip("/").split("/")[1]
         key = base64.urlsafe_b64decode(entry).decode().partition(":")[2]
-        stretch = self.uploads.objects.get(key)
+        stretch, new = self.uploads.look(key)
+        counts.looked += new
         if stretch is None:
             return {"code": 612, "data": {"error": "no such file or directory"}}
         told = self.uploads.forms.get(key) or self.tape.sums(stretch).qetag

@@ -43,7 +43,7 @@ class Counts(Struct):
     """Objects."""
     parts: int = 0
     looked: int = 0
-    """Objects that somebody asked for, by HEAD or its like."""
+    """Objects that somebody looked at after they were stored, by HEAD, in a list, or its like; each once."""
     proven: int = 0
     """Objects and parts that came with a checksum, which was right."""
     wrong: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from urllib.parse import quote, unquote
 
 from ..content import Stretch, Sums, Tape
 from .request import Answer, Counts, Request
@@ -40,8 +41,7 @@ class Rest:
         if method in ("HEAD", "GET") and "/" in key[1:].rstrip("/"):
             if "uploadId" in query:
                 return self._list(query["uploadId"])
-            counts.looked += 1
-            return self._look(key)
+            return self._look(key, counts)
         if method == "POST" and "uploads" in query:
             return self._xml("InitiateMultipartUploadResult", f"<UploadId>{self.uploads.begin(key)}</UploadId>", key)
         if method == "POST" and "uploadId" in query:
@@ -52,7 +52,7 @@ class Rest:
         if method in ("HEAD", "PUT") and "/" not in key[1:].rstrip("/"):
             return Answer(200)  # the bucket
         if method == "GET" and "/" not in key[1:].rstrip("/"):
-            return self._xml("ListBucketResult", "<KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>", key)
+            return self._list_objects(request, counts)
         if len(counts.unknown) < 5:
             counts.unknown.append(f"{method} {key} {sorted(query)}")
         return self.error(400, "NotImplemented")
@@ -123,18 +123,47 @@ class Rest:
         counts.proven += said is True
         counts.stored += 1
         headers, element = self.checksum_of_object(sums)
-        inner = (
-            f"<Location>x</Location><Key>{_escaped(request.path)}</Key><ETag>&quot;{len(numbers)}-parts&quot;</ETag>"
-        )
+        etag = self._etag_of(request.path, whole)
+        inner = f"<Location>x</Location><Key>{_escaped(request.path)}</Key><ETag>&quot;{etag}&quot;</ETag>"
         answer = self._xml("CompleteMultipartUploadResult", inner + element, request.path)
         return Answer(200, {**answer.headers, **headers}, answer.body)
 
-    def _look(self, key: str) -> Answer:
-        stretch = self.uploads.objects.get(key)
+    def _etag_of(self, key: str, stretch: Stretch) -> str:
+        count = self.uploads.cut.get(key)
+        return self.etag(self.tape.sums(stretch)) if count is None else f"{stretch.offset}x{stretch.size}-{count}"
+
+    def _list_objects(self, request: Request, counts: Counts) -> Answer:
+        """ListObjectsV2, of objects alone: without a delimiter, and names quoted whatever was asked."""
+        bucket = request.path.rstrip("/") + "/"
+        prefix, after = (unquote(request.query.get(name, "")) for name in ("prefix", "start-after"))
+        most = min(int(request.query.get("max-keys", "1000")), 1000)
+        found: list[str] = []
+        more = False
+        for name in self.uploads.names.after(max(bucket + after, _before(bucket + prefix))):
+            if not name.startswith(bucket + prefix):
+                break
+            if len(found) == most:
+                more = True
+                break
+            stretch, new = self.uploads.look(name)
+            if stretch is not None:
+                counts.looked += new
+                found.append(
+                    f"<Contents><Key>{quote(name[len(bucket) :])}</Key><LastModified>2026-01-01T00:00:00.000Z"
+                    f"</LastModified><ETag>&quot;{self._etag_of(name, stretch)}&quot;</ETag><Size>{stretch.size}</Size>"
+                    "<StorageClass>STANDARD</StorageClass></Contents>"
+                )
+        head = f"<KeyCount>{len(found)}</KeyCount><EncodingType>url</EncodingType>"
+        state = f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>"
+        return self._xml("ListBucketResult", head + state + "".join(found), request.path)
+
+    def _look(self, key: str, counts: Counts) -> Answer:
+        stretch, new = self.uploads.look(key)
+        counts.looked += new
         if stretch is None:
             return Answer(404, {**_XML, "Content-Length": "0"})
         headers, _ = self.checksum_of_object(self.tape.sums(stretch))
-        etag = f'"{stretch.offset}-{stretch.size}"'
+        etag = f'"{self._etag_of(key, stretch)}"'
         about = {"Content-Length": str(stretch.size), "Last-Modified": DATE, "ETag": etag, "Accept-Ranges": "bytes"}
         return Answer(200, {**about, **headers})
 
@@ -154,6 +183,11 @@ class Rest:
         about = f"<Bucket>{bucket}</Bucket><Key>{_escaped(rest)}</Key>" if "<Key>" not in inner else ""
         head = '<?xml version="1.0" encoding="UTF-8"?>'
         return Answer(200, _XML, f"{head}<{name}{self.namespace}>{about}{inner}</{name}>".encode())
+
+
+def _before(name: str) -> str:
+    """What sorts before ``name``, with no name between the two that ends as names here do."""
+    return name[:-1] + chr(ord(name[-1]) - 1) + chr(0x10FFFF)
 
 
 def _escaped(text: str) -> str:

@@ -7,6 +7,7 @@ import itertools
 from msgspec import Struct, field
 
 from ..content import Stretch, stretch_of
+from .names import Names
 
 
 class Upload(Struct):
@@ -24,6 +25,11 @@ class Uploads:
         self.unfinished: dict[str, Upload] = {}
         self.forms: dict[str, str] = {}
         """Of objects whose hash depends on how they were cut: that hash."""
+        self.names = Names()
+        """Of the objects."""
+        self.cut: dict[str, int] = {}
+        """In how many parts objects came; not of those that came in one piece."""
+        self._unseen: set[str] = set()
         self._ids = itertools.count(1)
 
     def begin(self, key: str) -> str:
@@ -47,7 +53,8 @@ class Uploads:
         whole = stretch_of(key)
         if whole is None or stretch != whole:
             return False
-        self.objects[key] = whole
+        self.cut.pop(key, None)
+        self._keep(key, whole)
         return True
 
     def complete(self, upload_id: str, numbers: list[int]) -> Stretch | None:
@@ -65,5 +72,17 @@ class Uploads:
         if at != whole.size:
             return None
         del self.unfinished[upload_id]
-        self.objects[upload.key] = whole
+        self.cut[upload.key] = len(numbers)
+        self._keep(upload.key, whole)
         return whole
+
+    def look(self, key: str) -> tuple[Stretch | None, bool]:
+        """The object under a key, and whether nobody has looked at it since it was stored."""
+        new = key in self._unseen
+        self._unseen.discard(key)
+        return self.objects.get(key), new
+
+    def _keep(self, key: str, whole: Stretch) -> None:
+        self.objects[key] = whole
+        self.names.add(key)
+        self._unseen.add(key)
