@@ -6,11 +6,12 @@ import base64
 import hashlib
 import http.client
 import json
+import re
 import socket
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given, strategies as st
@@ -82,6 +83,29 @@ def test_what_is_right_is_counted_and_there_afterwards(s3: Drain, content: bytes
     counts = s3.counts(full=full)
     assert (counts.requests, counts.received, counts.stored, counts.looked) == (3, SIZE, 1, 1)
     assert (counts.wrong, counts.short, counts.unknown) == (0, 0, [])
+
+
+def test_a_list_has_what_is_there_and_counts_it_as_looked_at_once(s3: Drain, content: bytes) -> None:
+    names = sorted(tape_name(n, 4096) for n in range(1500))
+    s3.counts(full=True)
+    body = content + bytes(1)
+    tape_at = {name: int(name[1:].partition("-")[0]) for name in names}
+    for name in names[:20]:
+        at = tape_at[name]
+        if at >= 1000:
+            assert send(s3, "PUT", f"/bench/列/{name}", body[at - 1000 :][:4096])[0] == 200
+    there = [name for name in names[:20] if tape_at[name] >= 1000]
+    query = f"list-type=2&prefix=列/t&start-after=列/{there[0]}&max-keys="
+    assert s3.counts(full=True).looked == 0
+    _, _, some = send(s3, "GET", f"/bench/?{query}2")
+    assert (some.count(b"<Key>"), b"<IsTruncated>true" in some) == (2, True)
+    _, _, all_ = send(s3, "GET", f"/bench/?{query}1000")
+    keys = re.findall(rb"<Key>([^<]*)</Key>", all_)
+    assert [unquote(key.decode()) for key in keys] == [f"列/{name}" for name in there[1:]]
+    etags = re.findall(rb"<ETag>&quot;([0-9a-f]*)&quot;</ETag><Size>4096</Size>", all_)
+    assert etags[0].decode() == hashlib.md5(body[tape_at[there[1]] - 1000 :][:4096]).hexdigest()
+    assert b"<IsTruncated>false" in all_
+    assert s3.counts(full=True).looked == len(there) - 1
 
 
 @pytest.mark.parametrize("at", SPOTS)

@@ -58,6 +58,29 @@ def test_another_size_or_checksum_than_the_objects_is_not_recorded(broker: TwoTe
     assert later["success"] is True
 
 
+@pytest.mark.parametrize("lie", ["size", "checksum and digest", "digest of another's"])
+def test_lies_among_many_are_found(broker: TwoTenants, lie: str) -> None:
+    """Many at once are looked up in another way than one."""
+    keys = [f"真{n}.bin" for n in range(12)]
+    answer = broker.gettoken("a", dict.fromkeys(keys, SMALL))
+    files: dict[str, dict[str, object]] = {}
+    for n, key in enumerate(keys):
+        grant = broker.grant_of(answer, f"a/{key}")
+        (receipt,) = broker.place.put(grant, content(SMALL, n))
+        files[grant.key] = {"size": SMALL, "checksum": receipt.checksum, "digest": receipt.digest}
+    liar, other = f"a/{keys[3]}", f"a/{keys[5]}"
+    honest = dict(files[liar])
+    said = {
+        "size": {"size": SMALL - 1},
+        "checksum and digest": {"checksum": files[other]["checksum"], "digest": files[other]["digest"]},
+        "digest of another's": {"checksum": another(str(honest["checksum"])), "digest": files[other]["digest"]},
+    }
+    files[liar] = honest | said[lie]
+    told = broker.call("notifier", "a", accessToken=answer["accessToken"], keys=list(files), files=files)
+    assert told.codes == {liar: "CHECKSUM_MISMATCH"}
+    assert {item["key"] for item in told["objects"]} == set(files) - {liar}
+
+
 @SIZES
 def test_other_bytes_than_the_checksum_that_was_granted_are_not_recorded(broker: TwoTenants, size: int) -> None:
     """The object was put by somebody with the bucket's own keys, so no grant kept it out."""
