@@ -70,7 +70,7 @@ def test_lies_among_many_are_found(broker: TwoTenants, lie: str) -> None:
         files[grant.key] = {"size": SMALL, "checksum": receipt.checksum, "digest": receipt.digest}
     liar, other = f"a/{keys[3]}", f"a/{keys[5]}"
     honest = dict(files[liar])
-    said = {
+    said: dict[str, dict[str, object]] = {
         "size": {"size": SMALL - 1},
         "checksum and digest": {"checksum": files[other]["checksum"], "digest": files[other]["digest"]},
         "digest of another's": {"checksum": another(str(honest["checksum"])), "digest": files[other]["digest"]},

@@ -84,13 +84,16 @@ class Finishing:
         ]
         verdicts = self._verify(finished, call)
         passed = []
+        listeners: dict[str, tuple[str, ...]] = {}
         for done, verdict in zip(finished, verdicts, strict=True):
             if isinstance(verdict, VVOSError):
                 errors[done.grant.key] = verdict
             else:
-                listeners = self._profiles.calls(done.grant.profile).listeners
+                profile = done.grant.profile
+                if profile not in listeners:
+                    listeners[profile] = self._profiles.calls(profile).listeners
                 checksum = verdict.checksum or done.checksum
-                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=checksum, listeners=listeners))
+                passed.append(Entry(grant=done.grant, url=verdict.url, checksum=checksum, listeners=listeners[profile]))
         recorded, new = self._ledger.notify(opened.who, opened.request_id, passed, call.now, Call(body=call.params))
         urls.update(recorded)
         if new:
