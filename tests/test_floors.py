@@ -15,7 +15,7 @@ CORE = ROOT / "vvos_core"
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").exists())
 
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "model", "keys", "plan", "grants", "listing", "request_token", "fingerprint"),
+    ("errors", "model", "keys", "plan", "grants", "listing", "mac", "request_token", "fingerprint"),
     (
         "protocol",
         "hooks",

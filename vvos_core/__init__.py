@@ -2,9 +2,9 @@
 
 The map of the house, from the ground up; each floor imports only what stands above it in this list:
 
-- `errors`, `model`, `keys`, `plan`, `grants`, `listing`, `fingerprint`: every error, the frozen values, which keys may
-  be used, how a size is cut, what all providers' grants have in common, many objects looked up at once, what a file is
-  known by
+- `errors`, `model`, `keys`, `plan`, `grants`, `listing`, `mac`, `fingerprint`: every error, the frozen values, which
+  keys may be used, how a size is cut, what all providers' grants have in common, many objects looked up at once,
+  signatures of one key, what a file is known by
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
 - `source`, `hashing`, `pace`, `connection`, `route`, `http`, `egress`, `preflight`, `retry`: reading what is uploaded,
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .http import Answer as Answer, Http as Http
     from .keys import check_key as check_key
     from .listing import Listed as Listed, Page as Page, absent as absent, proven as proven
+    from .mac import Mac as Mac
     from .model import (
         GIB as GIB,
         MIB as MIB,
@@ -123,6 +124,7 @@ _FACE = {
     ),
     "keys": "check_key",
     "listing": "Listed Page absent proven",
+    "mac": "Mac",
     "plan": "plan_chunks",
     "preflight": "check_cors",
     "grants": "new_grant renewed_grant check_object",

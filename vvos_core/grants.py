@@ -30,6 +30,18 @@ def new_grant(ask: Ask, *, provider: str, rules: Rules, cover: bool, expires_at:
         raise BadInput(
             f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it.", key=ask.key
         )
+    if 0 <= ask.size <= rules.threshold:  # what ``plan_chunks`` says of it, for most of a batch
+        return Grant(
+            provider=provider,
+            key=ask.key,
+            client_key=ask.client_key,
+            size=ask.size,
+            type=ask.type,
+            cover=cover,
+            expires_at=expires_at,
+            checksum=checksum,
+            metadata=ask.metadata,
+        )
     cut = plan_chunks(ask.size, rules)
     return Grant(
         provider=provider,

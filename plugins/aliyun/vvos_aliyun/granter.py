@@ -64,9 +64,12 @@ class Granter:
             raise BadInput("the grants would expire before they are issued; ask for a later expires_at.")
         expires_at = min(request.expires_at, request.issued_at + WEEK)
         signing = self._signer.at(request.issued_at, seconds)
+        puts = grants.Puts(signing, self._address)
 
         def signed(grant: Grant) -> Grant:
             if self._sts is None or is_pattern(grant.key):
+                if not grant.multipart:
+                    return replace(grant, data=puts.data(grant))
                 return replace(grant, data=grants.write(grants.Writer(grant, signing, self._address).presigned()))
             return self._with_session(self._sts, grant, signing, request.issued_at, seconds)
 

@@ -17,7 +17,7 @@ from vvos_core import BadAnswer, Grant, Plan, Secret
 
 from . import metadata
 from .address import Address
-from .v4 import PAYLOAD, Signer, Signing
+from .v4 import PAYLOAD, Form, Signer, Signing
 
 Given = TypeVar("Given")
 _LETTERS = 43
@@ -106,6 +106,44 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Writer(grant, signer.at(self.issued_at, self.seconds), self.address, self.look)
 
 
+class Puts:
+    """Presigns the requests that put an object in one piece. What those of a batch share is done once."""
+
+    def __init__(self, signing: Signing, address: Address) -> None:
+        self._signing = signing
+        self._address = address
+        self._forms: dict[tuple[str, bool], _Put] = {}
+
+    def put(self, grant: Grant) -> Signed:
+        """``host`` and ``content-length`` are signed but not listed: whoever sends a request sends them."""
+        form, headers = self._put(grant)
+        path, resource = self._address.both(grant.key)
+        return Signed(f"{self._address.origin}{path}?{form.presign(resource, grant.size)}", headers)
+
+    def data(self, grant: Grant) -> Mapping[str, Any]:
+        """``Grant.data``: what ``Presigned`` of ``put`` becomes, at a tenth of the cost."""
+        form, headers = self._put(grant)
+        path, resource = self._address.both(grant.key)
+        url = f"{self._address.origin}{path}?{form.presign(resource, grant.size)}"
+        return {"presigned": {"put": {"url": url, "headers": headers}}}
+
+    def _put(self, grant: Grant) -> _Put:
+        put = None if grant.metadata else self._forms.get((grant.type, grant.cover))
+        if put is None:
+            headers = {"content-type": grant.type, **_unless_there(grant), **metadata.headers(grant.metadata)}
+            put = self._signing.form("PUT", {"host": self._address.host, **headers}), headers
+            if not grant.metadata:
+                self._forms[grant.type, grant.cover] = put
+        return put
+
+
+_Put = tuple[Form, dict[str, str]]
+
+
+def _unless_there(grant: Grant) -> dict[str, str]:
+    return {} if grant.cover else {"x-oss-forbid-overwrite": "true"}
+
+
 class Writer:
     """Presigns the requests of one grant."""
 
@@ -119,21 +157,18 @@ class Writer:
         self._url = address.origin + path
 
     def put(self) -> Signed:
-        grant = self._grant
-        headers = {"content-type": grant.type, **self._unless_there()}
-        if grant.metadata:
-            headers |= metadata.headers(grant.metadata)
-        return self._request("PUT", headers, length=grant.size)
+        return Puts(self._signing, self._address).put(self._grant)
 
     def part(self, number: int) -> Signed:
         if not 1 <= number <= self._plan.count:
             raise BadAnswer(f"the grant is for {self._plan.count} parts, and {number} is none of them.")
         extra = {"partNumber": str(number), "uploadId": self._grant.upload_id}
-        return self._request("PUT", {}, extra, length=self._plan.span(number)[1])
+        form = self._signing.form("PUT", {"host": self._address.host}, extra)
+        return Signed(f"{self._url}?{form.presign(self._resource, self._plan.span(number)[1])}")
 
     def complete(self) -> Signed:
         # A type of its own: what a browser would add by itself is not signed, and refused.
-        headers = {"content-type": "application/xml", **self._unless_there()}
+        headers = {"content-type": "application/xml", **_unless_there(self._grant)}
         return self._request("POST", headers, {"uploadId": self._grant.upload_id})
 
     def abort(self) -> Signed:
@@ -148,11 +183,9 @@ class Writer:
             return Presigned(put_=self.put())
         return Presigned(parts_=self._parts(), complete_=self.complete(), abort_=self.abort(), look_=self.look())
 
-    def _request(
-        self, method: str, headers: dict[str, str], extra: Mapping[str, str] | None = None, length: int | None = None
-    ) -> Signed:
-        """``host`` and ``content-length`` are signed but not listed: whoever sends a request sends them."""
-        query = self._signing.presign(method, self._resource, {"host": self._address.host, **headers}, extra, length)
+    def _request(self, method: str, headers: dict[str, str], extra: Mapping[str, str] | None = None) -> Signed:
+        """``host`` is signed but not listed: whoever sends a request sends it."""
+        query = self._signing.presign(method, self._resource, {"host": self._address.host, **headers}, extra)
         return Signed(f"{self._url}?{query}", headers)
 
     def _parts(self) -> Parts:
@@ -171,9 +204,6 @@ class Writer:
             tail=f"{after}&x-oss-signature=",
             signatures=signatures.decode(),
         )
-
-    def _unless_there(self) -> dict[str, str]:
-        return {} if self._grant.cover else {"x-oss-forbid-overwrite": "true"}
 
 
 class _Data(Struct, frozen=True, omit_defaults=True):

@@ -7,15 +7,14 @@ signature then is one SHA-256 and one HMAC. Signed are the query, ``content-type
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from hashlib import sha256
 from urllib.parse import quote
 
-from vvos_core import Secret
+from vvos_core import Mac, Secret
 
 ALGORITHM = "OSS4-HMAC-SHA256"
 PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -56,10 +55,8 @@ class Signing:
     """One moment's signatures."""
 
     def __init__(self, key: bytes, prefix: str, pairs: list[str]) -> None:
-        # Copied for each signature: that is less than half the work of a new one.
-        self._begun = hmac.new(key, prefix.encode(), "sha256")
+        self._mac = Mac(key, "sha256", prefix.encode())
         self._pairs = pairs
-        self._forms: dict[tuple[tuple[str, str], ...], _Form] = {}
 
     def query(self, additional: str, extra: Mapping[str, str] | None = None) -> str:
         """The canonical query string, without a signature: who signs, when, which additional headers, and ``extra``."""
@@ -71,47 +68,46 @@ class Signing:
 
     def sign(self, canonical: bytes) -> bytes:
         """The signature of a canonical request; 32 bytes, hexadecimal on the wire."""
-        mac = self._begun.copy()
-        mac.update(hashlib.sha256(canonical).hexdigest().encode())
-        return mac.digest()
+        return self._mac.digest(sha256(canonical).hexdigest().encode())
 
     def presign(
-        self,
-        method: str,
-        resource: str,
-        headers: Mapping[str, str],
-        extra: Mapping[str, str] | None = None,
-        length: int | None = None,
+        self, method: str, resource: str, headers: Mapping[str, str], extra: Mapping[str, str] | None = None
     ) -> str:
         """The query string of a request.
 
         ``resource`` is ``/bucket/key``, quoted; ``headers`` have lower-case names and the text of the wire, where each
-        character is one byte (latin-1), and all of them are to be sent. ``length`` is the body's, and signed too:
-        requests that differ in it and in their resource share all other work.
+        character is one byte (latin-1), and all of them are to be sent.
         """
-        shape = (*headers.items(), ("content-length", "" if length is None else _LENGTH))
-        form = self._forms.get(shape) if extra is None else None
-        if form is None:
-            form = self._form(dict(shape) if length is not None else headers, extra)
-            if extra is None:
-                self._forms[shape] = form
-        canonical = f"{method}\n{resource}\n{form.before}{'' if length is None else length}{form.after}"
-        return f"{form.query}&x-oss-signature={self.sign(canonical.encode('latin-1')).hex()}"
+        query, after = self._around(headers, extra)
+        canonical = f"{method}\n{resource}\n{after}"
+        return f"{query}&x-oss-signature={self.sign(canonical.encode('latin-1')).hex()}"
 
-    def _form(self, headers: Mapping[str, str], extra: Mapping[str, str] | None) -> _Form:
+    def form(self, method: str, headers: Mapping[str, str], extra: Mapping[str, str] | None = None) -> Form:
+        """Requests that differ in nothing but their resource and the length of their body, which is signed too."""
+        query, after = self._around({**headers, "content-length": _LENGTH}, extra)
+        return Form(self._mac, method, query, after)
+
+    def _around(self, headers: Mapping[str, str], extra: Mapping[str, str] | None) -> tuple[str, str]:
+        """The query string without its signature; and what comes in the canonical request after the resource."""
         additional = ";".join(sorted(name for name in headers if not is_always_signed(name)))
         query = self.query(additional, extra)
         lines = "".join(f"{name}:{headers[name].strip(' ')}\n" for name in sorted(headers))
-        before, _, after = f"{query}\n{lines}\n{additional}\n{PAYLOAD}".partition(_LENGTH)
-        return _Form(query, before, after)
+        return query, f"{query}\n{lines}\n{additional}\n{PAYLOAD}"
 
 
-class _Form(NamedTuple):
-    """What canonical requests of the same headers share: all that is around the body's length."""
+class Form:
+    """What requests have in common; see ``Signing.form``."""
 
-    query: str
-    before: str
-    after: str
+    def __init__(self, mac: Mac, method: str, query: str, after: str) -> None:
+        self._mac = mac
+        self._begin = f"{method}\n"
+        self._before, _, self._after = f"\n{after}".partition(_LENGTH)
+        self._query = f"{query}&x-oss-signature="
+
+    def presign(self, resource: str, length: int) -> str:
+        """The query string of one: ``resource`` quoted, ``length`` in bytes."""
+        canonical = f"{self._begin}{resource}{self._before}{length}{self._after}".encode("latin-1")
+        return self._query + self._mac.hexdigest(sha256(canonical).hexdigest().encode())
 
 
 def is_always_signed(name: str) -> bool:

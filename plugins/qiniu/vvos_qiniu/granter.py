@@ -29,7 +29,7 @@ from vvos_core import (
 
 from . import checksum, parts
 from .diagnosis import diagnose
-from .grants import Permission, parse, write
+from .grants import Permission, parse, put, write
 from .hosts import Regions, Sender
 from .metadata import encode
 from .service import Head, Service
@@ -75,8 +75,11 @@ class Granter:
             # What was begun as one kind stays it when the profile changes: blocks are no parts.
             blocks = not draft.upload_id if ask.renew is not None else self._settings.version == "v1"
             token = self._token(draft, terms)
-            permission = Permission(token=token, hosts=hosts, version="v1" if draft.multipart and blocks else "v2")
-            if draft.multipart and not blocks and ask.renew is None:
+            if not draft.multipart:
+                answers[place] = replace(draft, data=put(token, hosts))
+                continue
+            permission = Permission(token=token, hosts=hosts, version="v1" if blocks else "v2")
+            if not blocks and ask.renew is None:
                 beginning.append((place, draft, permission))
             else:
                 answers[place] = replace(draft, data=write(permission))
@@ -147,17 +150,18 @@ class Granter:
 
     def _token(self, grant: Grant, terms: dict[tuple[object, ...], str]) -> str:
         """The upload token. ``terms`` keeps what those of one batch have in common."""
-        shared = (grant.size, grant.type, grant.cover, grant.expires_at)
-        if shared not in terms:
-            terms[shared] = self._signer.terms(int(grant.expires_at), self._policy(grant))
-        return self._signer.upload_token(grant.key, terms[shared])
+        shared = (grant.type, grant.cover, grant.expires_at)
+        rest = terms.get(shared)
+        if rest is None:
+            rest = terms[shared] = self._signer.terms(int(grant.expires_at), self._policy(grant))
+        # 0 would be no limit; of an empty file the size is compared when it is notified.
+        return self._signer.upload_token(
+            grant.key, f'"fsizeMin":{grant.size},"fsizeLimit":{max(grant.size, 1)},{rest}'
+        )
 
     def _policy(self, grant: Grant) -> dict[str, object]:
-        """What the token allows besides its key and its deadline (Qiniu, "Put policy")."""
+        """What the token allows besides its key, its size and its deadline (Qiniu, "Put policy")."""
         policy: dict[str, object] = {
-            "fsizeMin": grant.size,
-            # 0 would be no limit; of an empty file the size is compared when it is notified.
-            "fsizeLimit": max(grant.size, 1),
             # The type is the granted one, whatever the service thinks of the name and the content.
             "detectMime": -1,
         }

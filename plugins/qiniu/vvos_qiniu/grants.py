@@ -60,6 +60,11 @@ def write(permission: Permission) -> Mapping[str, Any]:
     return data
 
 
+def put(token: str, hosts: tuple[str, ...]) -> Mapping[str, Any]:
+    """``write`` of a permission to put an object in one piece, at a tenth of the cost."""
+    return {"token": token, "hosts": list(hosts)} if hosts else {"token": token}
+
+
 def parse(token: str, key: str) -> Token:
     """What an upload token says (Qiniu, "Upload token"). Raises ``BadToken``."""
     try:

@@ -34,7 +34,7 @@ def granted(size: int, **more: Any) -> Grant:
         upload_id="2~/+ upload=",
         **more,
     )
-    return msgspec.structs.replace(grant, data=grants.write(grant, SIGNING, locate(SETTINGS), "crc64nvme"))
+    return msgspec.structs.replace(grant, data=grants.Writer(SIGNING, locate(SETTINGS), "crc64nvme").data(grant))
 
 
 @given(st.integers(8 * MIB + 1, 200 * MIB), st.data())

@@ -157,7 +157,7 @@ class _Looking:
                 key=grant.key,
                 client_key=grant.key,
                 size=grant.size,
-                data=grants.write(grant, signing, self.address, self._settings.checksum),
+                data=grants.Writer(signing, self.address, self._settings.checksum).data(grant),
             )
         ).put
         assert signed is not None  # it is no multipart grant

@@ -35,7 +35,7 @@ from .diagnosis import diagnose
 from .metadata import encode
 from .service import Service
 from .settings import WEEK, Settings
-from .sigv4 import Signer, Signing
+from .sigv4 import Signer
 
 NAME = "s3"
 
@@ -66,7 +66,8 @@ class Granter:
         begun = self._service.each(self._begin, [grant for _, grant in fresh])
         for (index, _), answer in zip(fresh, begun, strict=True):
             answers[index] = answer
-        return [answer if isinstance(answer, VVOSError) else self._signed(answer, signing) for answer in answers]
+        data = grants.Writer(signing, self._address, self._settings.checksum).data
+        return [answer if isinstance(answer, VVOSError) else replace(answer, data=data(answer)) for answer in answers]
 
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there; see ``vvos_core.hooks``."""
@@ -140,9 +141,6 @@ class Granter:
 
     def _begin(self, grant: Grant) -> Grant:
         return replace(grant, upload_id=self._service.begin(grant))
-
-    def _signed(self, grant: Grant, signing: Signing) -> Grant:
-        return replace(grant, data=grants.write(grant, signing, self._address, self._settings.checksum))
 
     def _verified(self, done: Finished) -> Notified:
         key = done.grant.key

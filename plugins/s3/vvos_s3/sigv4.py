@@ -6,15 +6,14 @@ day alone, so it is derived once; each signature then is one SHA-256 and one HMA
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from hashlib import sha256
 from urllib.parse import quote
 
-from vvos_core import Secret
+from vvos_core import Mac, Secret
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -53,10 +52,8 @@ class Signing:
     """One moment's signatures."""
 
     def __init__(self, key: bytes, prefix: str, pairs: list[str]) -> None:
-        # Copied for each signature: that is less than half the work of a new one.
-        self._begun = hmac.new(key, prefix.encode(), "sha256")
+        self._mac = Mac(key, "sha256", prefix.encode())
         self._pairs = pairs
-        self._forms: dict[tuple[tuple[str, str], ...], _Form] = {}
 
     def query(self, names: str, extra: Mapping[str, str] | None = None) -> str:
         """The canonical query string, without a signature: who signs, when, which headers, and ``extra`` parameters."""
@@ -66,45 +63,42 @@ class Signing:
 
     def sign(self, canonical: str) -> bytes:
         """The signature of a canonical request; 32 bytes, hexadecimal on the wire."""
-        mac = self._begun.copy()
-        mac.update(hashlib.sha256(canonical.encode()).hexdigest().encode())
-        return mac.digest()
+        return self._mac.digest(sha256(canonical.encode()).hexdigest().encode())
 
     def presign(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        extra: Mapping[str, str] | None = None,
-        length: int | None = None,
+        self, method: str, path: str, headers: Mapping[str, str], extra: Mapping[str, str] | None = None
     ) -> str:
-        """The query string of a request: ``path`` quoted, ``headers`` lower-case, with ``host``, all to be sent.
+        """The query string of a request: ``path`` quoted, ``headers`` lower-case, with ``host``, all to be sent."""
+        query, after = self._around(headers, extra)
+        canonical = f"{method}\n{path}\n{after}"
+        return f"{query}&X-Amz-Signature={self.sign(canonical).hex()}"
 
-        ``length`` is the body's, and signed too: requests that differ in it and in their path share all other work.
-        """
-        shape = (*headers.items(), ("content-length", "" if length is None else _LENGTH))
-        form = self._forms.get(shape) if extra is None else None
-        if form is None:
-            form = self._form(dict(shape) if length is not None else headers, extra)
-            if extra is None:
-                self._forms[shape] = form
-        canonical = f"{method}\n{path}\n{form.before}{'' if length is None else length}{form.after}"
-        return f"{form.query}&X-Amz-Signature={self.sign(canonical).hex()}"
+    def form(self, method: str, headers: Mapping[str, str]) -> Form:
+        """Requests that differ in nothing but their path and the length of their body, which is signed too."""
+        query, after = self._around({**headers, "content-length": _LENGTH}, None)
+        return Form(self._mac, method, query, after)
 
-    def _form(self, headers: Mapping[str, str], extra: Mapping[str, str] | None) -> _Form:
+    def _around(self, headers: Mapping[str, str], extra: Mapping[str, str] | None) -> tuple[str, str]:
+        """The query string without its signature; and what comes in the canonical request after the path."""
         names = ";".join(sorted(headers))
         query = self.query(names, extra)
         lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-        before, _, after = f"{query}\n{lines}\n{names}\n{PAYLOAD}".partition(_LENGTH)
-        return _Form(query, before, after)
+        return query, f"{query}\n{lines}\n{names}\n{PAYLOAD}"
 
 
-class _Form(NamedTuple):
-    """What canonical requests of the same headers share: all that is around the body's length."""
+class Form:
+    """What requests have in common; see ``Signing.form``."""
 
-    query: str
-    before: str
-    after: str
+    def __init__(self, mac: Mac, method: str, query: str, after: str) -> None:
+        self._mac = mac
+        self._begin = f"{method}\n"
+        self._before, _, self._after = f"\n{after}".partition(_LENGTH)
+        self._query = f"{query}&X-Amz-Signature="
+
+    def presign(self, path: str, length: int) -> str:
+        """The query string of one: ``path`` quoted, ``length`` in bytes."""
+        canonical = f"{self._begin}{path}{self._before}{length}{self._after}"
+        return self._query + self._mac.hexdigest(sha256(canonical.encode()).hexdigest().encode())
 
 
 @lru_cache(maxsize=64)
