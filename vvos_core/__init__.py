@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .grants import (
         check_object as check_object,
         new_grant as new_grant,
+        new_grants as new_grants,
         renewed_grant as renewed_grant,
     )
     from .hashing import HELD as HELD, Hashed as Hashed, held as held
@@ -127,7 +128,7 @@ _FACE = {
     "mac": "Mac",
     "plan": "plan_chunks",
     "preflight": "check_cors",
-    "grants": "new_grant renewed_grant check_object",
+    "grants": "new_grant new_grants renewed_grant check_object",
     "hashing": "HELD Hashed held",
     "hooks": "Provider hookimpl",
     "http": "Answer Http",

@@ -211,4 +211,7 @@ def _one_each(name: str, hook: str, answer: object, count: int, wanted: type[T])
         raise ContractBroken(f"{name}: {hook} answered {type(answer).__name__}, the contract asks for a list.")
     if len(answer) != count:
         raise ContractBroken(f"{name}: {hook} answered {len(answer)} items for {count} asked.")
-    return [item if isinstance(item, VVOSError) else _of_type(name, hook, item, wanted) for item in answer]
+    for item in answer:
+        if not isinstance(item, (wanted, VVOSError)):
+            _of_type(name, hook, item, wanted)
+    return list(answer)

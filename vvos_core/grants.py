@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from msgspec.structs import replace
 
-from .errors import BadAnswer, BadInput, Denied, Mismatch, NotFound
-from .keys import check_key
-from .model import Ask, Finished, Found, Grant, Rules
+from .errors import BadAnswer, BadInput, Denied, Mismatch, NotFound, VVOSError
+from .keys import are_usable, check_key
+from .model import Ask, Finished, Found, Grant, Rules, TokenRequest
 from .plan import plan_chunks
 
 _TYPE = re.compile(r"[!-~]+( [!-~]+)*")
@@ -18,6 +19,41 @@ _TYPE = re.compile(r"[!-~]+( [!-~]+)*")
 @lru_cache(maxsize=256)  # the files of a batch share a few
 def _is_type(text: str) -> bool:
     return _TYPE.fullmatch(text) is not None
+
+
+def new_grants(
+    request: TokenRequest,
+    each: Callable[[Ask], Grant | VVOSError],
+    *,
+    provider: str,
+    rules: Rules,
+    expires_at: float,
+) -> list[Grant | VVOSError]:
+    """``new_grant`` of all files that ask for nothing but to be put in one piece, together; ``each`` of the others."""
+    files = request.files
+    if not are_usable([ask.key for ask in files], rules.max_key):
+        return [each(ask) for ask in files]
+    cover, threshold = request.cover, rules.threshold
+    types = {kind for kind in {ask.type for ask in files} if _is_type(kind)}
+    answers: list[Grant | VVOSError] = []
+    for ask in files:
+        if ask.renew is not None or ask.checksum or ask.metadata or ask.type not in types:
+            answers.append(each(ask))
+        elif 0 <= ask.size <= threshold:
+            answers.append(
+                Grant(
+                    provider=provider,
+                    key=ask.key,
+                    client_key=ask.client_key,
+                    size=ask.size,
+                    type=ask.type,
+                    cover=cover,
+                    expires_at=expires_at,
+                )
+            )
+        else:
+            answers.append(each(ask))
+    return answers
 
 
 def new_grant(ask: Ask, *, provider: str, rules: Rules, cover: bool, expires_at: float, checksum: str = "") -> Grant:
@@ -29,18 +65,6 @@ def new_grant(ask: Ask, *, provider: str, rules: Rules, cover: bool, expires_at:
     if not _is_type(ask.type):
         raise BadInput(
             f"the media type of {ask.key!r} is not of the form type/subtype, in plain ASCII; correct it.", key=ask.key
-        )
-    if 0 <= ask.size <= rules.threshold:  # what ``plan_chunks`` says of it, for most of a batch
-        return Grant(
-            provider=provider,
-            key=ask.key,
-            client_key=ask.client_key,
-            size=ask.size,
-            type=ask.type,
-            cover=cover,
-            expires_at=expires_at,
-            checksum=checksum,
-            metadata=ask.metadata,
         )
     cut = plan_chunks(ask.size, rules)
     return Grant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from .errors import BadKey
 
@@ -29,6 +30,27 @@ def check_key(key: str, max_bytes: int = 1024) -> str:
     if why:
         raise BadKey(f"key {_shown(key)} {why}.", key=key)
     return key
+
+
+def check_keys(keys: Sequence[str], max_bytes: int = 1024) -> None:
+    """``check_key`` of each: ``BadKey`` for the first that is refused."""
+    if not are_usable(keys, max_bytes):
+        for key in keys:
+            check_key(key, max_bytes)
+
+
+def are_usable(keys: Sequence[str], max_bytes: int = 1024) -> bool:
+    """Whether all of them pass ``check_key``, told at a tenth of the cost; False also where it is not easily told."""
+    if not keys:
+        return True
+    # None of what is looked for spans a '/', nor does a '/' compose with any character: NFC of all is NFC of each.
+    framed = f"/{'/'.join(keys)}/"
+    if "//" in framed or "/." in framed or not framed.isprintable():
+        return False
+    longest = max(map(len, keys))
+    if framed.isascii():
+        return longest <= max_bytes
+    return 4 * longest <= max_bytes and unicodedata.is_normalized("NFC", framed)
 
 
 def _fault(key: str, max_bytes: int) -> str:

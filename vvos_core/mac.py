@@ -35,4 +35,7 @@ class Mac:
 
     def hexdigest(self, message: bytes) -> str:
         """The same in hexadecimal."""
-        return self.digest(message).hex()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.hexdigest()

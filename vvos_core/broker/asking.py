@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import BadInput, Denied, DuplicateKey, KeyNotGranted, VVOSError
-from ..keys import check_key
+from ..keys import are_usable, check_key
 from ..model import Ask, Grant, Rules
 from . import checks
 from .hooks import Access, BusinessCall
@@ -44,6 +44,42 @@ class Placing:
 
     def place(self, message: GetToken, call: BusinessCall, access: Access) -> list[Asked | VVOSError]:
         """For each key: the profile and what to ask it, or why this file is refused."""
+        if not self._business.names:
+            placed = self._place_together(message, call, access)
+            if placed is not None:
+                return placed
+        return self._place_each(message, call, access)
+
+    def _place_together(self, message: GetToken, call: BusinessCall, access: Access) -> list[Asked | VVOSError] | None:
+        """The same where no file is refused and the broker names them all; None when it is not so."""
+        keys, files = message.keys, message.files
+        try:
+            names = self._business.built_in(keys, access, call.now)
+            profile = access.profile or self._profiles.default
+            rules = self.rules(profile)
+        except VVOSError:
+            return None
+        if len(set(names)) != len(names) or not are_usable(names, min(self._settings.max_key, rules.max_key)):
+            return None
+        most = min(self._settings.max_size, rules.max_size)
+        placed: list[Asked | VVOSError] = []
+        for key, name in zip(keys, names, strict=True):
+            info = files.get(key, _NOTHING_SAID)
+            size = info.size
+            if not isinstance(size, int) or size > most:
+                return None
+            ask = Ask(
+                client_key=key,
+                key=name,
+                size=size,
+                type=info.type or _DEFAULT_TYPE,
+                checksum=info.checksum,
+                metadata=info.metadata,
+            )
+            placed.append((profile, ask))
+        return placed
+
+    def _place_each(self, message: GetToken, call: BusinessCall, access: Access) -> list[Asked | VVOSError]:
         placed: list[Asked | VVOSError] = []
         taken: dict[str, str] = {}
         for key in message.keys:

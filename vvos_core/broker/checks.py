@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInput, DuplicateKey, KeyNotGranted, Mismatch, TooLarge
-from ..keys import check_key
+from ..keys import check_keys
 from ..model import Grant
 from .messages import FileInfo, FinishedFile, Size
 from .seal import Opened
@@ -40,9 +40,9 @@ def count(keys: Sequence[str], files: Mapping[str, object], most: int) -> None:
     if len(every) != len(keys):
         twice = next(key for key, times in Counter(keys).items() if times > 1)
         raise DuplicateKey(f"`keys`: {short(twice)} is there twice.", key=twice)
-    for key in files:
-        if key not in every:
-            raise BadInput(f"`files`: {short(key)} is not in `keys`.")
+    if not files.keys() <= every:
+        unknown = next(key for key in files if key not in every)
+        raise BadInput(f"`files`: {short(unknown)} is not in `keys`.")
 
 
 def params(given: Mapping[str, Any]) -> None:
@@ -53,8 +53,7 @@ def params(given: Mapping[str, Any]) -> None:
 
 
 def client_keys(keys: Sequence[str], max_bytes: int) -> None:
-    for key in keys:
-        check_key(key, max_bytes)
+    check_keys(keys, max_bytes)
 
 
 def client(name: str) -> None:
@@ -62,8 +61,16 @@ def client(name: str) -> None:
         raise BadInput(f"`client`: expected at most {MAX_CLIENT_CHARS} printable characters.")
 
 
-def file(key: str, info: FileInfo) -> None:
-    """The form of what is said of one file; its size is judged elsewhere."""
+def files(said: Mapping[str, FileInfo]) -> None:
+    """The form of what is said of each file; sizes are judged elsewhere."""
+    last = ""
+    for key, info in said.items():
+        if info.checksum or info.metadata or info.type != last:  # most files of a batch are of one type
+            _file(key, info)
+            last = info.type
+
+
+def _file(key: str, info: FileInfo) -> None:
     if info.type and (len(info.type) > MAX_TYPE_CHARS or not _is_type(info.type)):
         raise BadInput(
             f"`files[{short(key)}].type`: expected a content type of at most {MAX_TYPE_CHARS} ASCII characters.",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from .. import request_token
 from ..calls import Calls
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _NOTHING_BEGUN = (BadInput, Denied, ConfigError)
 """After these answers no upload was begun. After others one may have been: the answer may have got lost."""
+_KEY = itemgetter(0)
+_in_order = msgspec.msgpack.Encoder(order="sorted").encode
 _failed_of = msgspec.json.Decoder(list[Failed]).decode
 
 
@@ -80,21 +84,27 @@ class Granting:
         checks.count(message.keys, message.files, settings.max_keys)
         checks.client_keys(message.keys, settings.max_key)
         checks.client(message.client)
-        for key, info in message.files.items():
-            checks.file(key, info)
+        checks.files(message.files)
         return request_id
 
     def grant(self, message: GetToken, call: BusinessCall, access: Access) -> Granted:
         """Grant, or answer what was granted to the same request before. Raises ``Refused`` when every file failed."""
+        with self._ledger.granting():
+            return self._grant(message, call, access)
+
+    def _grant(self, message: GetToken, call: BusinessCall, access: Access) -> Granted:
         asked = _digest(message)
+        issued_at = float(int(call.now))
+        expires_at = issued_at + self._settings.ttl
         before = self._ledger.granted(access.who, call.request_id)
         if before is not None:
             return self._again(before, asked, message, call)
-        issued_at = float(int(call.now))
-        expires_at = issued_at + self._settings.ttl
         placed = self._placing.place(message, call, access)
         asks = [ask for ask in placed if not isinstance(ask, VVOSError)]
-        notes = self._leftovers.begin(secrets.token_hex(16), self._multipart(asks), call.now)
+        places = self._multipart(asks)
+        if places:
+            self._ledger.granting_slowly()
+        notes = self._leftovers.begin(secrets.token_hex(16), places, call.now)
         answers = self._ask(asks, message, call, issued_at, expires_at)
         self._leftovers.forget(
             [
@@ -142,7 +152,8 @@ class Granting:
 
     def _multipart(self, asks: Sequence[Asked]) -> list[Place]:
         """Where the providers will begin uploads, by their rules."""
-        return [(profile, ask.key) for profile, ask in asks if ask.size > self._placing.rules(profile).threshold]
+        thresholds = {profile: self._placing.rules(profile).threshold for profile in {profile for profile, _ in asks}}
+        return [(profile, ask.key) for profile, ask in asks if ask.size > thresholds[profile]]
 
     def renew(self, message: GetToken, opened: Opened, call: BusinessCall) -> Granted:
         """New expiry for what ``opened`` permits, or for a part of it. Raises ``Denied`` for anything wider."""
@@ -155,7 +166,7 @@ class Granting:
         answers = iter(self._ask(wanted, message, call, issued_at, expires_at))
         # Of what is finished a grant that nothing can be put with: the answer of notifier may have got lost.
         results = [
-            msgspec.structs.replace(ask.renew, expires_at=expires_at)
+            replace(ask.renew, expires_at=expires_at)
             if ask.renew is not None and ask.key in finished
             else next(answers)
             for _, ask in asks
@@ -228,7 +239,7 @@ class Granting:
 
     def _fits(self, token: str, grants: Sequence[Grant]) -> None:
         # What follows carries the token and the keys in one body; a JSON writer may spell a key twice as long.
-        needed = len(token) + 2 * sum(len(grant.key.encode()) + 4 for grant in grants)
+        needed = len(token) + 2 * (len("".join([grant.key for grant in grants]).encode()) + 4 * len(grants))
         if needed > self._settings.max_body:
             raise TooLarge(
                 "`keys`: the accessToken for so many long keys would not fit into a call; send fewer at a time."
@@ -273,11 +284,11 @@ def _lost(key: str) -> NotFound:
 
 
 def _checked(profile: str, ask: Ask, grant: Grant) -> Grant | VVOSError:
-    if (grant.key, grant.client_key, grant.size) != (ask.key, ask.client_key, ask.size):
+    if grant.key != ask.key or grant.client_key != ask.client_key or grant.size != ask.size:
         return ContractBroken(
             f"profile {profile}: asked for a grant of {ask.key!r}, it answered another.", key=ask.client_key
         )
-    return msgspec.structs.replace(grant, profile=profile)
+    return replace(grant, profile=profile)
 
 
 def _cover_of(files: Sequence[Ask], message: GetToken) -> bool:
@@ -289,9 +300,12 @@ def _cover_of(files: Sequence[Ask], message: GetToken) -> bool:
 
 def _digest(message: GetToken) -> bytes:
     """What makes two requests the same: the files and ``cover``, in any order. Business parameters may differ."""
-    cover: Any = bool(message.cover)
-    asked = (sorted(message.keys), message.files, cover)
-    return hashlib.sha256(msgspec.msgpack.encode(asked, order="sorted")).digest()
+    files = [
+        (key, -1 if isinstance(info.size, UnsetType) else info.size, info.type, info.checksum, info.metadata)
+        for key, info in sorted(message.files.items(), key=_KEY)
+    ]
+    asked = (sorted(message.keys), files, bool(message.cover))
+    return hashlib.sha256(_in_order(asked)).digest()
 
 
 def _failures(keys: Sequence[str], results: Sequence[Any]) -> list[Failed]:

@@ -172,6 +172,7 @@ Request = TypeVar("Request", GetToken, Exists, Notifier)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _typed: Mapping[Any, Any] = {kind: msgspec.json.Decoder(kind).decode for kind in (GetToken, Exists, Notifier)}
+_known = {kind: frozenset(kind.__struct_encode_fields__) for kind in (GetToken, Exists, Notifier)}
 _any = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
@@ -181,9 +182,9 @@ def read(body: bytes, type_: type[Request]) -> tuple[Request, dict[str, Any]]:
 
     Raises ``BadInput`` that names the field and says what was expected.
     """
-    known = type_.__struct_encode_fields__
     try:
         message: Request = _typed[type_](body)
+        known = _known[type_]
         return message, {name: _any(value) for name, value in _fields(body).items() if name not in known}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_slowly(body, type_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, Literal
@@ -89,6 +90,18 @@ class Business:
             )
         return access
 
+    @property
+    def names(self) -> bool:
+        """Whether the business is asked where a file goes."""
+        return self._name_key is not None
+
+    def built_in(self, keys: Sequence[str], access: Access, now: float) -> list[str]:
+        """The server keys that the built-in naming gives; they are yet to be checked. Raises ``ConfigError``."""
+        before = self._prefix + _folder(access.prefix)
+        if self._naming is keep and not before:
+            return list(keys)
+        return [f"{before}{self._naming(key, now)}" for key in keys]
+
     def name(self, call: BusinessCall, file: Ask, access: Access) -> Placed:
         """Where one file goes; the key is yet to be checked. Raises what the business raises, or ``ContractBroken``."""
         if self._name_key is not None:
@@ -97,7 +110,7 @@ class Business:
                 if not isinstance(placed, Placed):
                     raise ContractBroken(f"the business's name_key answered {type(placed).__name__}, not Placed.")
                 return placed
-        return Placed(key=f"{self._prefix}{_folder(access.prefix)}{self._naming(file.client_key, call.now)}")
+        return Placed(key=self.built_in((file.client_key,), access, call.now)[0])
 
 
 def find(path: str) -> object:

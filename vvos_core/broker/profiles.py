@@ -41,15 +41,25 @@ class Profiles:
 
         A ``VVOSError`` that concerns a profile's whole batch becomes the answer of its items, and of no others.
         """
+        if len(names := {profile for profile, _ in items}) == 1:
+            return list(self._ask(names.pop(), [item for _, item in items], question))
         batches: dict[str, list[int]] = {}
         for place, (profile, _) in enumerate(items):
             batches.setdefault(profile, []).append(place)
         answers: list[Answer | VVOSError] = [VVOSError("")] * len(items)
         for profile, places in batches.items():
-            try:
-                batch = question(self.calls(profile), [items[place][1] for place in places])
-            except VVOSError as error:
-                batch = [error] * len(places)
+            batch = self._ask(profile, [items[place][1] for place in places], question)
             for place, answer in zip(places, batch, strict=True):
                 answers[place] = answer
         return answers
+
+    def _ask(
+        self,
+        profile: str,
+        items: list[Item],
+        question: Callable[[Calls, list[Item]], Sequence[Answer | VVOSError]],
+    ) -> Sequence[Answer | VVOSError]:
+        try:
+            return question(self.calls(profile), items)
+        except VVOSError as error:
+            return [error] * len(items)

@@ -27,6 +27,7 @@ from vvos_core import (
     absent,
     check_object,
     new_grant,
+    new_grants,
     proven,
     renewed_grant,
 )
@@ -40,6 +41,8 @@ from .sts import Credentials, Sts, is_pattern
 from .v4 import Signer, Signing
 
 NAME = "aliyun"
+_REFUSED = "\\"
+"""What no key may begin with."""
 
 
 class Granter:
@@ -73,7 +76,13 @@ class Granter:
                 return replace(grant, data=grants.write(grants.Writer(grant, signing, self._address).presigned()))
             return self._with_session(self._sts, grant, signing, request.issued_at, seconds)
 
-        answers: list[Grant | VVOSError] = [self._draft(ask, request.cover, expires_at) for ask in request.files]
+        def draft(ask: Ask) -> Grant | VVOSError:
+            return self._draft(ask, request.cover, expires_at)
+
+        if any(ask.key.startswith(_REFUSED) for ask in request.files):
+            answers = list(map(draft, request.files))
+        else:
+            answers = new_grants(request, draft, provider=NAME, rules=self._rules, expires_at=expires_at)
         fresh = [
             i for i, grant in enumerate(answers) if isinstance(grant, Grant) and grant.multipart and not grant.upload_id
         ]
@@ -146,7 +155,7 @@ class Granter:
             return error
 
     def _new(self, ask: Ask, cover: bool, expires_at: float) -> Grant:
-        if ask.key.startswith("\\"):
+        if ask.key.startswith(_REFUSED):
             raise BadInput(f"key {ask.key!r} begins with '\\', which OSS does not take; rename it.")
         if ask.metadata:
             metadata.headers(ask.metadata)

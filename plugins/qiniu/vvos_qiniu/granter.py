@@ -24,6 +24,7 @@ from vvos_core import (
     VVOSError,
     check_object,
     new_grant,
+    new_grants,
     renewed_grant,
 )
 
@@ -61,7 +62,11 @@ class Granter:
         if int(request.expires_at) <= request.issued_at:
             raise BadInput("the grants would expire before they are issued; ask for a later expires_at.")
         expires_at = min(request.expires_at, request.issued_at + WEEK)
-        drafts = [self._draft(ask, request.cover, expires_at) for ask in request.files]
+
+        def first(ask: Ask) -> Grant | VVOSError:
+            return self._draft(ask, request.cover, expires_at)
+
+        drafts = new_grants(request, first, provider=NAME, rules=self._rules, expires_at=expires_at)
         keys = [draft.key for draft in drafts if isinstance(draft, Grant)]
         if not keys:
             return drafts

@@ -25,6 +25,7 @@ from vvos_core import (
     absent,
     check_object,
     new_grant,
+    new_grants,
     proven,
     renewed_grant,
 )
@@ -61,7 +62,11 @@ class Granter:
             raise BadInput("the grants would expire before they are issued; ask for a later expires_at.")
         expires_at = min(request.expires_at, request.issued_at + WEEK)
         signing = self._signer.at(request.issued_at, seconds)
-        answers: list[Grant | VVOSError] = [self._draft(ask, request.cover, expires_at) for ask in request.files]
+
+        def draft(ask: Ask) -> Grant | VVOSError:
+            return self._draft(ask, request.cover, expires_at)
+
+        answers = new_grants(request, draft, provider=NAME, rules=self._rules, expires_at=expires_at)
         fresh = [(i, g) for i, g in enumerate(answers) if isinstance(g, Grant) and g.multipart and not g.upload_id]
         begun = self._service.each(self._begin, [grant for _, grant in fresh])
         for (index, _), answer in zip(fresh, begun, strict=True):

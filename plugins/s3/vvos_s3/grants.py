@@ -90,11 +90,10 @@ class Writer:
             )
             data: Mapping[str, Any] = msgspec.to_builtins(requests)
             return data
-        address = self._address
         form, headers = self._put(grant)
-        path = address.path(grant.key)
+        path = self._address.path(grant.key)
         # What ``Requests`` becomes, at a tenth of the cost.
-        url = f"{address.origin}{path}?{form.presign(path, grant.size)}"
+        url = f"{self._address.origin}{path}?{form.presign(path, grant.size)}"
         return {"checksum": self._algorithm, "put": {"url": url, "headers": headers}}
 
     def _put(self, grant: Grant) -> _Put:
@@ -102,7 +101,7 @@ class Writer:
 
         ``host`` and ``content-length`` are signed but not listed: whoever sends it sends them.
         """
-        usual = not (grant.metadata or grant.checksum)
+        usual = not (grant.checksum or grant.metadata)
         put = self._forms.get((grant.type, grant.cover)) if usual else None
         if put is None:
             headers = {"content-type": grant.type, **_unless_there(grant), **_said(grant)}
