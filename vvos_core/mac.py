@@ -7,6 +7,7 @@ for each message.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -33,9 +34,13 @@ class Mac:
         outer.update(inner.digest())
         return outer.digest()
 
-    def hexdigest(self, message: bytes) -> str:
-        """The same in hexadecimal."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.hexdigest()
+    def hexdigests(self, messages: Iterable[bytes]) -> list[str]:
+        """The codes of many messages, in hexadecimal."""
+        codes = []
+        new_inner, new_outer = self._inner.copy, self._outer.copy
+        for message in messages:
+            inner, outer = new_inner(), new_outer()
+            inner.update(message)
+            outer.update(inner.digest())
+            codes.append(outer.hexdigest())
+        return codes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -38,6 +39,12 @@ class Address(Struct, frozen=True, kw_only=True):
         name = f"/{quoted(key)}"
         resource = f"/{self.bucket}{name}"
         return (resource if self.path_style else name), resource
+
+    def paths(self, keys: Sequence[str]) -> tuple[list[str], list[str]]:
+        """``path`` of each, and ``resource`` of each."""
+        paths = [f"/{name}" for name in (keys if _PLAIN.fullmatch("".join(keys)) else map(quoted, keys))]
+        resources = [f"/{self.bucket}{path}" for path in paths]
+        return (resources if self.path_style else paths), resources
 
     def url(self, key: str) -> str:
         """The plain url of an object."""

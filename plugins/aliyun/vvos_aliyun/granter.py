@@ -67,12 +67,9 @@ class Granter:
             raise BadInput("the grants would expire before they are issued; ask for a later expires_at.")
         expires_at = min(request.expires_at, request.issued_at + WEEK)
         signing = self._signer.at(request.issued_at, seconds)
-        puts = grants.Puts(signing, self._address)
 
         def signed(grant: Grant) -> Grant:
             if self._sts is None or is_pattern(grant.key):
-                if not grant.multipart:
-                    return replace(grant, data=puts.data(grant))
                 return replace(grant, data=grants.write(grants.Writer(grant, signing, self._address).presigned()))
             return self._with_session(self._sts, grant, signing, request.issued_at, seconds)
 
@@ -87,11 +84,15 @@ class Granter:
             i for i, grant in enumerate(answers) if isinstance(grant, Grant) and grant.multipart and not grant.upload_id
         ]
         self._replace(answers, fresh, self._begin)
-        drafts = [i for i, grant in enumerate(answers) if isinstance(grant, Grant)]
         if self._sts is not None:
+            drafts = [i for i, grant in enumerate(answers) if isinstance(grant, Grant)]
             self._replace(answers, drafts, signed)
             return answers
-        return [answer if isinstance(answer, VVOSError) else signed(answer) for answer in answers]
+        alone = [(i, grant) for i, grant in enumerate(answers) if isinstance(grant, Grant) and not grant.multipart]
+        filled = grants.Puts(signing, self._address).fill([grant for _, grant in alone])
+        for (index, _), grant in zip(alone, filled, strict=True):
+            answers[index] = grant
+        return [signed(answer) if isinstance(answer, Grant) and answer.multipart else answer for answer in answers]
 
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there; see ``vvos_core.hooks``."""

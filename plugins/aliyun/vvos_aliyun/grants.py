@@ -7,17 +7,18 @@ characters of unpadded base64, and all of them are one string: 430 KB for 10,000
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vvos_core import BadAnswer, Grant, Plan, Secret
 
 from . import metadata
 from .address import Address
-from .v4 import PAYLOAD, Form, Signer, Signing
+from .v4 import PAYLOAD, Signer, Signing
 
 Given = TypeVar("Given")
 _LETTERS = 43
@@ -107,37 +108,43 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Puts:
-    """Presigns the requests that put an object in one piece. What those of a batch share is done once."""
+    """Presigns the requests that put objects in one piece. What those of a batch share is done once."""
 
     def __init__(self, signing: Signing, address: Address) -> None:
         self._signing = signing
         self._address = address
-        self._forms: dict[tuple[str, bool], _Put] = {}
+
+    def fill(self, grants: Sequence[Grant]) -> list[Grant]:
+        """The grants with their data."""
+        filled = list(grants)
+        alike: dict[tuple[str, bool], list[int]] = {}
+        for place, grant in enumerate(grants):
+            if grant.metadata:
+                filled[place] = replace(grant, data=_alone(*self._together([grant])[0]))
+            else:
+                alike.setdefault((grant.type, grant.cover), []).append(place)
+        for places in alike.values():
+            for place, put in zip(places, self._together([grants[place] for place in places]), strict=True):
+                filled[place] = replace(grants[place], data=_alone(*put))
+        return filled
 
     def put(self, grant: Grant) -> Signed:
         """``host`` and ``content-length`` are signed but not listed: whoever sends a request sends them."""
-        form, headers = self._put(grant)
-        path, resource = self._address.both(grant.key)
-        return Signed(f"{self._address.origin}{path}?{form.presign(resource, grant.size)}", headers)
+        return Signed(*self._together([grant])[0])
 
-    def data(self, grant: Grant) -> Mapping[str, Any]:
-        """``Grant.data``: what ``Presigned`` of ``put`` becomes, at a tenth of the cost."""
-        form, headers = self._put(grant)
-        path, resource = self._address.both(grant.key)
-        url = f"{self._address.origin}{path}?{form.presign(resource, grant.size)}"
-        return {"presigned": {"put": {"url": url, "headers": headers}}}
-
-    def _put(self, grant: Grant) -> _Put:
-        put = None if grant.metadata else self._forms.get((grant.type, grant.cover))
-        if put is None:
-            headers = {"content-type": grant.type, **_unless_there(grant), **metadata.headers(grant.metadata)}
-            put = self._signing.form("PUT", {"host": self._address.host, **headers}), headers
-            if not grant.metadata:
-                self._forms[grant.type, grant.cover] = put
-        return put
+    def _together(self, grants: Sequence[Grant]) -> list[tuple[str, dict[str, str]]]:
+        """The url and the headers of each; they are alike but for key and size."""
+        first, origin = grants[0], self._address.origin
+        headers = {"content-type": first.type, **_unless_there(first), **metadata.headers(first.metadata)}
+        form = self._signing.form("PUT", {"host": self._address.host, **headers})
+        paths, resources = self._address.paths([grant.key for grant in grants])
+        queries = form.presign(resources, [grant.size for grant in grants])
+        return [(f"{origin}{path}?{query}", headers) for path, query in zip(paths, queries, strict=True)]
 
 
-_Put = tuple[Form, dict[str, str]]
+def _alone(url: str, headers: dict[str, str]) -> Mapping[str, Any]:
+    """``Grant.data``: what ``Presigned`` of a put becomes, at a tenth of the cost."""
+    return {"presigned": {"put": {"url": url, "headers": headers}}}
 
 
 def _unless_there(grant: Grant) -> dict[str, str]:
@@ -164,7 +171,8 @@ class Writer:
             raise BadAnswer(f"the grant is for {self._plan.count} parts, and {number} is none of them.")
         extra = {"partNumber": str(number), "uploadId": self._grant.upload_id}
         form = self._signing.form("PUT", {"host": self._address.host}, extra)
-        return Signed(f"{self._url}?{form.presign(self._resource, self._plan.span(number)[1])}")
+        [query] = form.presign([self._resource], [self._plan.span(number)[1]])
+        return Signed(f"{self._url}?{query}")
 
     def complete(self) -> Signed:
         # A type of its own: what a browser would add by itself is not signed, and refused.

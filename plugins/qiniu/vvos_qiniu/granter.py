@@ -160,9 +160,7 @@ class Granter:
         if rest is None:
             rest = terms[shared] = self._signer.terms(int(grant.expires_at), self._policy(grant))
         # 0 would be no limit; of an empty file the size is compared when it is notified.
-        return self._signer.upload_token(
-            grant.key, f'"fsizeMin":{grant.size},"fsizeLimit":{max(grant.size, 1)},{rest}'
-        )
+        return self._signer.upload_token(grant.key, f'"fsizeMin":{grant.size},"fsizeLimit":{max(grant.size, 1)},{rest}')
 
     def _policy(self, grant: Grant) -> dict[str, object]:
         """What the token allows besides its key, its size and its deadline (Qiniu, "Put policy")."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -29,6 +30,11 @@ class Address(Struct, frozen=True, kw_only=True):
     def path(self, key: str) -> str:
         """The path of an object, quoted as SigV4 wants it: all but unreserved characters and ``/``."""
         return f"{self.root}/{quoted(key)}"
+
+    def paths(self, keys: Sequence[str]) -> list[str]:
+        """The path of each."""
+        root = f"{self.root}/"
+        return [root + name for name in (keys if _PLAIN.fullmatch("".join(keys)) else map(quoted, keys))]
 
     def url(self, key: str) -> str:
         """The plain url of an object."""

@@ -71,8 +71,7 @@ class Granter:
         begun = self._service.each(self._begin, [grant for _, grant in fresh])
         for (index, _), answer in zip(fresh, begun, strict=True):
             answers[index] = answer
-        data = grants.Writer(signing, self._address, self._settings.checksum).data
-        return [answer if isinstance(answer, VVOSError) else replace(answer, data=data(answer)) for answer in answers]
+        return grants.Writer(signing, self._address, self._settings.checksum).fill(answers)
 
     def exists(self, request: ExistsRequest) -> list[Found | VVOSError]:
         """What is there; see ``vvos_core.hooks``."""

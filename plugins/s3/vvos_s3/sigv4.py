@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Mapping
+from binascii import hexlify
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
@@ -95,10 +96,14 @@ class Form:
         self._before, _, self._after = f"\n{after}".partition(_LENGTH)
         self._query = f"{query}&X-Amz-Signature="
 
-    def presign(self, path: str, length: int) -> str:
-        """The query string of one: ``path`` quoted, ``length`` in bytes."""
-        canonical = f"{self._begin}{path}{self._before}{length}{self._after}"
-        return self._query + self._mac.hexdigest(sha256(canonical.encode()).hexdigest().encode())
+    def presign(self, paths: Sequence[str], lengths: Sequence[int]) -> list[str]:
+        """The query strings of some: each with its path, quoted, and its length in bytes."""
+        begin, before, after, query = self._begin, self._before, self._after, self._query
+        hashes = [
+            hexlify(sha256(f"{begin}{path}{before}{length}{after}".encode()).digest())
+            for path, length in zip(paths, lengths, strict=True)
+        ]
+        return [query + signature for signature in self._mac.hexdigests(hashes)]
 
 
 @lru_cache(maxsize=64)
