@@ -19,10 +19,12 @@ from vvos_core import (
     Mismatch,
     NotFound,
     Rules,
+    TokenRequest,
     TooLarge,
     VVOSError,
     check_object,
     new_grant,
+    new_grants,
     renewed_grant,
 )
 
@@ -120,3 +122,50 @@ def test_the_object_that_was_granted_and_read_passes() -> None:
     check_object(Finished(grant=new(), size=25), Found(key="键", exists=True, size=25))
     with pytest.raises(Mismatch):
         check_object(Finished(grant=new(), size=24), Found(key="键", exists=True, size=25))
+
+
+ODD = (
+    {"size": 0},
+    {"size": 10},
+    {"size": 11},
+    {"size": -1},
+    {"size": 10**6},
+    {"type": "no type\n"},
+    {"type": "文/字"},
+    {"type": ""},
+    {"checksum": "md5:00"},
+    {"metadata": {"a": "b"}},
+    {"key": "../a"},
+    {"key": "a" * 21},
+    {"key": "", "renew": new()},
+)
+
+
+@pytest.mark.parametrize("cover", [True, False])
+@pytest.mark.parametrize("odd", [*((each,) for each in ODD), ODD, ()], ids=str)
+def test_together_they_are_granted_as_each_is_alone(odd: tuple[dict[str, Any], ...], cover: bool) -> None:
+    usual = Ask(client_key="客户", key="键", size=7, type="video/mp4")
+    files = (usual, *(replace(usual, **each) for each in odd), replace(usual, key="b/c"))
+
+    def alone(ask: Ask) -> Grant | VVOSError:
+        try:
+            return new_grant(ask, provider="p", rules=RULES, cover=cover, expires_at=100.0)
+        except VVOSError as error:
+            return error
+
+    asked = []
+
+    def each(ask: Ask) -> Grant | VVOSError:
+        asked.append(ask)
+        return alone(ask)
+
+    request = TokenRequest(files=files, request_token="r", issued_at=1.0, expires_at=100.0, cover=cover)
+    together = new_grants(request, each, provider="p", rules=RULES, expires_at=100.0)
+    for ask, answer in zip(files, together, strict=True):
+        expected = alone(ask)
+        if isinstance(expected, VVOSError):
+            assert (type(answer), str(answer)) == (type(expected), str(expected))
+        else:
+            assert answer == expected
+    assert odd or not asked, "usual files cost no call each"
+    assert all(ask in asked for ask in files if ask.renew is not None)

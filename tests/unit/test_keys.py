@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from vvos_core import BadKey, check_key
+from vvos_core.keys import are_usable, check_keys
 
 REFUSED = {
     "": "empty",
@@ -132,3 +133,33 @@ def test_a_key_is_refused_only_for_a_reason_of_the_list(key: str) -> None:
             check_key(key)
     else:
         assert check_key(key) == key
+
+
+def good(key: str, limit: int) -> bool:
+    try:
+        check_key(key, limit)
+    except BadKey:
+        return False
+    return True
+
+
+@given(keys=st.lists(KEYS, max_size=5), limit=st.integers(1, 64))
+@example(keys=["a", "\u0301b"], limit=64)
+@example(keys=["文/a", "/b"], limit=64)
+@example(keys=["a", ""], limit=64)
+@example(keys=["a/", "b"], limit=64)
+@example(keys=["文" * 4, "a"], limit=11)
+def test_keys_are_usable_together_only_where_each_is(keys: list[str], limit: int) -> None:
+    bad = [key for key in keys if not good(key, limit)]
+    if bad:
+        assert not are_usable(keys, limit)
+        with pytest.raises(BadKey) as caught:
+            check_keys(keys, limit)
+        assert caught.value.key == bad[0]
+    else:
+        check_keys(keys, limit)
+
+
+@pytest.mark.parametrize("keys", [[], ["a/b.jpg", "c"], ["相册/一.jpg", "b", "caf\u00e9"]])
+def test_usual_keys_are_told_at_once(keys: list[str]) -> None:
+    assert are_usable(keys)

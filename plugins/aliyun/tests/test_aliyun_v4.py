@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import oss2  # type: ignore[import-untyped,unused-ignore]  # ships no types
 import pytest
@@ -69,8 +69,6 @@ def test_the_same_signature_as_the_sdk(
     if length is not None:
         headers["content-length"] = str(length)
     signer = Signer(Secret("LTAIkey"), Secret("geheim"), "cn-hangzhou", Secret(token) if token else None)
-    from urllib.parse import quote
-
     ours = signer.at(MOMENT, seconds).presign(method, f"/bilder/{quote(key, safe='/')}", headers, extra)
     assert parse_qs(ours, keep_blank_values=True) == theirs(method, key, headers, extra, token, seconds)
 
@@ -80,3 +78,25 @@ def test_a_parameter_without_a_value_has_no_equals_sign() -> None:
     query = signer.at(MOMENT, 60).presign("POST", "/bilder/a", {}, {"uploads": ""})
     assert query.startswith("uploads&")
     assert parse_qs(query, keep_blank_values=True) == theirs("POST", "a", {}, {"uploads": ""}, None, 60)
+
+
+@given(
+    keys=st.lists(TEXT, max_size=4),
+    metadata=st.dictionaries(WORD, TEXT.map(str.strip).filter(bool), max_size=3),
+    extra=st.dictionaries(WORD, TEXT, max_size=3),
+    length=st.integers(0, 10**12),
+    token=st.none() | WORD,
+)
+def test_requests_of_a_form_are_signed_as_each_would_be_alone(
+    keys: list[str], metadata: dict[str, str], extra: dict[str, str], length: int, token: str | None
+) -> None:
+    headers = {"host": "bilder.oss-cn-hangzhou.aliyuncs.com", "content-type": "text/plain; charset=utf-8"}
+    headers |= {f"x-oss-meta-{name}": value.encode().decode("latin-1") for name, value in metadata.items()}
+    signer = Signer(Secret("LTAIkey"), Secret("geheim"), "cn-hangzhou", Secret(token) if token else None)
+    signing = signer.at(MOMENT, 60)
+    resources = [f"/bilder/{quote(key, safe='/')}" for key in keys]
+    lengths = [length + place for place in range(len(keys))]
+    assert signing.form("PUT", headers, extra).presign(resources, lengths) == [
+        signing.presign("PUT", resource, {**headers, "content-length": str(each)}, extra)
+        for resource, each in zip(resources, lengths, strict=True)
+    ]

@@ -104,3 +104,22 @@ def test_a_signature_depends_on_every_input() -> None:
     made = [sign(), sign(secret="t"), sign(region="q"), sign(at=86400), sign(at=1), sign(seconds=2), sign(path="/l")]
     assert len(set(made)) == len(made)
     assert sign() == sign()
+
+
+@given(
+    keys=st.lists(TEXT.filter(bool), max_size=4),
+    length=st.integers(0, 2**40),
+    headers=st.dictionaries(HEADER, VISIBLE, max_size=4),
+    token=st.none() | TEXT.filter(bool),
+)
+def test_requests_of_a_form_are_signed_as_each_would_be_alone(
+    keys: list[str], length: int, headers: dict[str, str], token: str | None
+) -> None:
+    signing = Signer(Secret("AK/ID+="), Secret("s"), "eu-west-1", Secret(token) if token else None).at(0, 60)
+    headers = {"host": "127.0.0.1:9000", **headers}
+    paths = ["/" + quote(key, safe="/") for key in keys]
+    lengths = [length + place for place in range(len(paths))]
+    assert signing.form("PUT", headers).presign(paths, lengths) == [
+        signing.presign("PUT", path, {**headers, "content-length": str(each)})
+        for path, each in zip(paths, lengths, strict=True)
+    ]
