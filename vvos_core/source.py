@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mimetypes
+import mmap
 import os
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -15,10 +17,19 @@ from .errors import Cancelled, SourceChanged, SourceError, SourceMissing, VVOSEr
 from .fingerprint import Fingerprint as Fingerprint, Likeness as Likeness, compare as compare
 
 BLOCK = 512 * 1024
-"""Bytes read, checksummed and sent at a time: large enough that Python's part is small, small enough for the caches."""
+"""Bytes that are read, checksummed and sent at a time, to begin with."""
+_MOST = 4 * BLOCK
+"""As many at a time where they leave at once: Python's part is small then, and they still fit into the caches."""
+_LEAST = BLOCK // 4
+_QUICK, _SLOW = 0.02, 0.2
+"""Seconds that a block is on its way: quicker, and the next may be larger; slower, and it is to be smaller, so that
+what moves is seen to move, and stops soon when it is stopped."""
+_SMALL = 64 * 1024
 _SPARE = 8
 _spare: list[memoryview] = []
-"""Buffers of ``BLOCK`` bytes that nobody reads into just now: new ones would have to be cleared by the kernel first."""
+"""Buffers of ``_MOST`` bytes that nobody reads into just now: new ones would have to be cleared by the kernel first.
+They begin with a page, as what is copied into them does: at a few bytes from one the copy takes five times as long."""
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 OnBytes = Callable[[int], None]
 
@@ -88,7 +99,7 @@ class FileSource:
     a mapped file that shrinks kills the process.
     """
 
-    __slots__ = ("_inodes", "fingerprint", "path", "size")
+    __slots__ = ("_inodes", "_step", "fingerprint", "path", "size")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises ``SourceMissing`` when there is no such file, ``SourceError`` when it cannot be read."""
@@ -107,6 +118,7 @@ class FileSource:
         self.fingerprint = Fingerprint.of(info)
         """As it was when it was added."""
         self._inodes = True
+        self._step = BLOCK
 
     @property
     def label(self) -> str:
@@ -151,6 +163,13 @@ class FileSource:
             self._inodes = not alike or len({look.inode for look in looks}) == 1
         return self._inodes
 
+    def _adapt(self, seconds: float) -> None:
+        """Choose the size of the next block; ``seconds`` that the last took to be sent. All chunks' reading tells."""
+        if seconds < _QUICK:
+            self._step = min(_MOST, self._step * 2)
+        elif seconds > _SLOW:
+            self._step = max(_LEAST, self._step // 2)
+
     def _read(self, offset: int, length: int) -> Iterator[memoryview]:
         try:
             file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115  # closed below; errors of open differ from those of read
@@ -165,18 +184,20 @@ class FileSource:
                     file.seek(offset)
                 left = length
                 while left:
-                    got = file.readinto(view[: min(left, len(view))])
+                    got = file.readinto(view[: min(left, self._step)])
                     if not got:
                         raise SourceChanged(f"{self.label} became shorter while it was uploaded; upload it again.")
                     left -= got
                     if not left:
                         # Before the last block leaves: a request that lacks its end makes no object.
                         self._compare(os.fstat(file.fileno()))
+                    began = time.monotonic()
                     yield view[:got]
+                    self._adapt(time.monotonic() - began)
             except OSError as error:
                 raise _unreadable(self.label, error) from error
             finally:
-                if len(view) == BLOCK and len(_spare) < _SPARE:
+                if len(view) == _MOST and len(_spare) < _SPARE:
                     _spare.append(view)
 
 
@@ -310,13 +331,13 @@ def guess_type(key: str) -> str:
 
 
 def _buffer(length: int) -> memoryview:
-    """Where ``length`` bytes, or ``BLOCK`` of them at a time, can be read into."""
-    if length >= BLOCK:
-        try:
-            return _spare.pop()
-        except IndexError:
-            length = BLOCK
-    return memoryview(bytearray(length))
+    """Where ``length`` bytes, or up to ``_MOST`` of them at a time, can be read into."""
+    if length <= _SMALL:
+        return memoryview(bytearray(length))
+    try:
+        return _spare.pop()
+    except IndexError:
+        return memoryview(mmap.mmap(-1, _MOST, **_PRIVATE))
 
 
 def shown(path: str) -> str:

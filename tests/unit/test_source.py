@@ -99,7 +99,9 @@ def test_who_counts_is_told_of_each_block_and_of_each_new_pass(kind: str, tmp_pa
     next(iter(chunk))
     assert told == [0], "what was handed out is not counted before it was taken"
     read(chunk)
-    assert told == [0, 0, BLOCK, 2 * BLOCK, 3 * BLOCK, len(DATA)]
+    assert told[:3] == [0, 0, BLOCK]
+    assert told[1:] == sorted(set(told[1:]))
+    assert told[-1] == len(DATA)
     source.close()
 
 
