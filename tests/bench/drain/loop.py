@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import select
 import socket
 import ssl
@@ -22,6 +23,7 @@ KEPT = 64 * MIB
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _LINES |= {status: f"HTTP/1.1 {status} Qiniu\r\n" for status in (298, 612)}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEAD = 64 * 1024  # bytes: a head and the beginning of a body
 _DISCARD = getattr(socket, "MSG_TRUNC", 0)
 
 
@@ -34,7 +36,7 @@ class Loop:
         self.counts = Counts()
         self.full = True
         self.tls = tls
-        self.view = memoryview(bytearray(MIB))
+        self.view = memoryview(mmap.mmap(-1, MIB))  # it begins with a page: copying into it is faster then
         self._listener = listener
         self._connections: dict[int, Connection] = {}
 
@@ -120,11 +122,14 @@ class Connection:
 
     def _receive(self) -> int:
         """Take the next bytes; answers how many came, 0 at the end."""
-        view = self._loop.view
+        loop = self._loop
+        view = loop.view
         check = self._check
         middle = self._left - EDGE
         if check is None or check.full or self._aws or self._chunked or check.seen < EDGE or middle <= 0:
-            count = self._sock.recv_into(view, len(view))
+            # Of what is not looked at, little is copied here.
+            few = self._request is None and not loop.full
+            count = self._sock.recv_into(view, _HEAD if few else len(view))
             if count:
                 self._feed(view[:count])
             return count
