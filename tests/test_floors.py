@@ -22,6 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
         "source",
         "hashing",
         "http",
+        "tls",
         "connection",
         "route",
         "egress",

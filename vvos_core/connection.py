@@ -12,28 +12,22 @@ import struct
 import sys
 import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Union
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .tls import Tls
+
+Link = Union[socket.socket, "Tls"]
 
 ANSWER_ROUNDS = 10
 """An answer must be through this many times the patience after its first byte, however it drips."""
 _JOINED = 64 * 1024  # what is shorter goes out with the head, in one packet
 _MOST_HEAD = 64 * 1024
-_RECORD = 16 * 1024  # of TLS
 _TELLS = sys.platform == "linux"
 _ACKED = struct.Struct("120xQ")  # tcp_info.tcpi_bytes_acked, in linux/tcp.h since 4.1
-
-
-class Link(Protocol):
-    """What a connection needs of a socket; those of TLS, and of TLS through a proxy of TLS, have it too."""
-
-    def send(self, data: memoryview, /) -> int: ...
-    def recv(self, size: int, /) -> bytes: ...
-    def settimeout(self, seconds: float, /) -> None: ...
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
 
 
 class Dripping(TimeoutError):
@@ -71,11 +65,8 @@ class Connection:
         self._most = most
         self._incoming = _Incoming()
         link.settimeout(patience)
-        # An SSL_write that timed out goes on when it is called again with the same bytes; its movement has to be told
-        # from outside then. Elsewhere it is given a record at a time, which is gone when it returns.
-        self._known = link if _TELLS and isinstance(link, socket.socket) else None
-        plain = type(link) is socket.socket
-        self._slice = sys.maxsize if plain or self._known else _RECORD
+        self._secured = None if isinstance(link, socket.socket) else link
+        self._known = (link if isinstance(link, socket.socket) else link.socket) if _TELLS else None
 
     def exchange(self, head: bytes, body: Iterable[bytes | memoryview] = (), *, bodiless: bool = False) -> Reply:
         """Send a request, read the whole answer. ``bodiless``: to HEAD, or to CONNECT, comes a head alone.
@@ -99,6 +90,8 @@ class Connection:
 
     def quiet(self) -> bool:
         """Whether nothing came since the last answer: an end, or what nobody asked for."""
+        if self._secured is not None and self._secured.pending():
+            return False
         if hasattr(select, "poll"):
             poll = select.poll()
             poll.register(self._link.fileno(), select.POLLIN)
@@ -127,7 +120,7 @@ class Connection:
         while left:
             before = self._acked()
             try:
-                left = left[self._link.send(left[: self._slice]) :]
+                left = left[self._link.send(left) :]
             except TimeoutError:
                 if self._acked() == before:
                     raise

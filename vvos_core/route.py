@@ -17,6 +17,8 @@ from .errors import ConfigError
 if TYPE_CHECKING:
     import ssl
 
+    from .tls import Tls
+
 Connect = Callable[[str, int, float], socket.socket]
 """Opens a connection to a host and port, within so many seconds. Raises ``OSError``, or any ``VVOSError``."""
 
@@ -162,15 +164,11 @@ def _connect(host: str, port: int, seconds: float) -> socket.socket:
     return link
 
 
-def _secured(link: Link, host: str, context: ssl.SSLContext) -> Link:
-    import ssl
+def _secured(link: Link, host: str, context: ssl.SSLContext) -> Tls:
+    from .tls import Tls
 
     try:
-        if isinstance(link, socket.socket) and not isinstance(link, ssl.SSLSocket):
-            return context.wrap_socket(link, server_hostname=host)
-        from urllib3.util.ssltransport import SSLTransport
-
-        return SSLTransport(link, context, server_hostname=host)  # type: ignore[arg-type,return-value]  # it is typed for plain sockets
+        return Tls(link, context, host)
     except BaseException:
         link.close()
         raise
