@@ -8,8 +8,8 @@ The map of the house, from the ground up; each floor imports only what stands ab
 - `protocol/`: one upload as a state machine without I/O: states, events, commands, the table, `advance`
 - `hooks`: the contract of five hooks that a provider answers
 - `source`, `hashing`, `pace`, `tls`, `connection`, `route`, `http`, `egress`, `preflight`, `retry`: reading what is
-  uploaded, its checksum on the way, how fast it is sent, what a stall is, the way to a server, one HTTP request, one that must
-  not reach into the own network, what a browser may do, when to try again
+  uploaded, its checksum on the way, how fast it is sent, TLS, what a stall is, the way to a server, one HTTP request,
+  one that must not reach into the own network, what a browser may do, when to try again
 - `journal/`: what survives a crash of the client
 - `configuration/`, `profile`: ``vvos.toml`` and the environment → typed configuration
 - `calls`, `loader`: the typed face of the hooks; finding a provider and building its plugin manager
