@@ -193,5 +193,5 @@ def _child(task: Task, environment: Mapping[str, str]) -> Run:
         process.wait()
     lines = [line for line in told.splitlines() if line.startswith("{")]
     if not lines:
-        raise Failed(f"it said nothing: {errors[-500:]}")
+        raise Failed(f"it said nothing, and ended with {process.returncode}: {errors[-500:]}")
     return msgspec.json.decode(lines[-1], type=Run)

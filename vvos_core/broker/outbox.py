@@ -15,6 +15,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, not_, select, upda
 from ..model import NotifyRequest
 from .schema import OUTBOX
 
+_read = msgspec.json.Decoder(NotifyRequest).decode
+
 
 class Claimed(Struct, frozen=True, kw_only=True):
     """An event that its claimer, and nobody else, delivers now."""
@@ -31,7 +33,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
     def request(self) -> NotifyRequest:
         """What the listener is told. Raises ``msgspec.DecodeError`` for what another release wrote otherwise."""
-        return msgspec.json.decode(self.payload, type=NotifyRequest)
+        return _read(self.payload)
 
 
 class Waiting(Struct, frozen=True, kw_only=True):

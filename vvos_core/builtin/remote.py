@@ -109,6 +109,11 @@ class _Told(Struct):
     failed: Any = None
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+for _type in (_TokenAnswer, _ExistsAnswer, _NotifyAnswer, _Told):
+    msgspec.json.Decoder(_type)
+
+
 class Remote:
     """The plugin of a client whose grants come from a broker."""
 

@@ -219,6 +219,10 @@ class _Data(Struct, frozen=True, omit_defaults=True):
     sts: Session | None = None
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(_Data)
+
+
 def read(grant: Grant) -> Requests:
     """The requests of a grant. Raises ``BadAnswer`` when its data are not of this form."""
     try:

@@ -46,6 +46,11 @@ class _Refusal(Struct, frozen=True):
     Message: str = ""
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+for _type in (_Answer, _Refusal):
+    msgspec.json.Decoder(_type)
+
+
 class Sts:
     """Asks for credentials with the profile's keys. Shared by threads."""
 

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from vvos_core import Chunk, Hashed, Receipt, Stored
@@ -20,6 +21,10 @@ class _Block(Struct):
     ctx: str
     crc32: int = -1
     host: str = ""
+
+
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(_Block)
 
 
 def put(sender: Sender, target: Target, chunk: Chunk, what: str) -> Receipt:

@@ -66,6 +66,10 @@ class _Error(Struct):
     error: str = ""
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(_Error)
+
+
 def refused(
     answer: Answer, what: str, *, key: str, bucket: str = "that the grant names", expired: bool = False
 ) -> VVOSError:

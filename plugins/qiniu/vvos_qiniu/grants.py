@@ -37,6 +37,11 @@ class _Policy(Struct):
     deadline: float = 0.0
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+for _type in (Permission, _Policy):
+    msgspec.json.Decoder(_type)
+
+
 def read(grant: Grant) -> Permission:
     """The permission of a grant; without data of ours, its access token is the upload token (a plain backend).
 

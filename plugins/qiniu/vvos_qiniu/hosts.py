@@ -43,6 +43,10 @@ class _Query(Struct):
     hosts: list[_Host]
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(_Query)
+
+
 class Sender:
     """Sends to the first host that answers and does not fail. Shared by threads."""
 

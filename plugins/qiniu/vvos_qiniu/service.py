@@ -44,6 +44,10 @@ class _Line(Struct):
     data: _Told = field(default_factory=_Told)
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(_Line)
+
+
 class Service:
     """A bucket, asked with its owner's keys. The SDK is imported on first use; shared by threads."""
 

@@ -59,6 +59,10 @@ class Requests(Struct, frozen=True, kw_only=True, omit_defaults=True):
     abort: Signed | None = None
 
 
+# learned while this is imported: msgspec crashes where two threads meet a type for the first time
+msgspec.json.Decoder(Requests)
+
+
 def read(grant: Grant) -> Requests:
     """The requests of a grant. Raises ``BadAnswer`` when its data are not of this form."""
     try:
