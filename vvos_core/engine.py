@@ -36,12 +36,15 @@ LOOK = 1.0
 """Seconds between two looks for grants that are to be renewed."""
 BATCH = 200
 """The most files in one call of token, exists or notify."""
+GATHER = 0.1
+"""Seconds that a finished file waits for others to be reported with it, while some are still put: a call costs the
+broker more than a file does."""
 UNDER_WAY = 6 * BATCH
 """The most files that are under way: some of each call and some that are put, so that none waits for the others."""
 SMALL = MIB
 """Bytes of the largest file that is a small one: it shares half of the threads with others of its kind."""
 SMALL_AT_ONCE = 32
-"""Small files wait for answers, not for bytes: many at once cost nothing on a near network, and help on a far one."""
+"""Small files wait for answers, not for bytes: where these come from far, many at once help."""
 LARGE_AT_ONCE = 8
 
 Outcome = list[tuple[Job, ev.Event]]
@@ -154,7 +157,12 @@ class _Run:
         """What the user wishes; nothing, when workers have answered."""
         self._answers: deque[Outcome | BaseException] = deque()
         """What workers answered; an exception is a fault of our own."""
-        self.hands: Hands[Outcome] = Hands(**hands, answers=self._answers, wake=lambda: self._inbox.put(None))
+        self.hands: Hands[Outcome] = Hands(
+            small=hands["small"],
+            large=hands["large"],
+            answers=self._answers,
+            wake=lambda: self._inbox.put(None),
+        )
         self.interrupted = False
         self._admitted_all = False
         self._active: dict[Job, None] = {}
@@ -164,6 +172,8 @@ class _Run:
         self._waiting: dict[type[do.Command], deque[tuple[Job, do.Command]]] = {kind: deque() for kind in self.KINDS}
         self._calling: list[type[do.Command]] = []
         """The calls that are under way, by their kind."""
+        self._notify_at = 0.0
+        """When finished files that wait for others are reported; 0 where none waits."""
         self._early: deque[tuple[Job, ev.Event]] = deque()
         """What was answered before it was asked for."""
         self._working = 0
@@ -186,6 +196,7 @@ class _Run:
                 # Idle with files to come: all of this batch ended as they began. Nothing will happen by itself.
                 self._take(0 if not self._working and not self._active else TICK)
                 self._renew()
+                self.hands.look()
                 self._observer.tick()
         self._take(0)  # an interrupt that came at the very end
         for job in list(self._active):
@@ -312,8 +323,9 @@ class _Run:
             job.chunk_stored(event.receipt.number, event.receipt.size)  # type: ignore[attr-defined]  # its kind was looked at
         elif kind is ev.ChunkFailed or kind is ev.TokenExpired:
             job.chunk_returned(event.number)  # type: ignore[attr-defined]  # as above
-            if isinstance(event, ev.TokenExpired) and upload.grant is not None and upload.grant.expires_at:
-                self._over(upload.grant.expires_at if event.grant is None else event.grant.expires_at)
+            # One that was renewed meanwhile told of its end when it was first refused.
+            if isinstance(event, ev.TokenExpired) and upload.grant and event.grant in (None, upload.grant):
+                self._over(upload.grant.expires_at)
         elif kind is ev.ResumeRequested:
             job.doubtful = False
         for command in advance(upload, event):
@@ -386,6 +398,8 @@ class _Run:
             waiting = self._waiting[kind]
             if not waiting or (kind in self._calling and (len(waiting) < BATCH or self._calling.count(kind) > 1)):
                 continue
+            if kind is do.Notify and self._gathers(len(waiting)):
+                continue
             several = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
             # A call for what was stopped meanwhile is still made: its answer is what the machine waits for.
             jobs = [job for job, _ in several]
@@ -395,6 +409,17 @@ class _Run:
             self._calling.append(kind)
             parts = any(isinstance(command, do.CheckExists) and command.parts for _, command in several)
             self._submit(lambda kind=kind, jobs=jobs, parts=parts: self._answer(kind, jobs, parts))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+
+    def _gathers(self, waiting: int) -> bool:
+        """Whether finished files are to be reported a little later, with others."""
+        now = self._clock()
+        if waiting < BATCH and self._working > len(self._calling):
+            if not self._notify_at:
+                self._notify_at = now + GATHER
+            if now < self._notify_at:
+                return True
+        self._notify_at = 0.0
+        return False
 
     def _answer(self, kind: type[do.Command], jobs: list[Job], parts: bool) -> Outcome:
         try:
@@ -428,7 +453,9 @@ class _Run:
     def _over(self, expires_at: float) -> None:
         """A grant that was to end then is over: so are all that were to end with it, or before."""
         for job in self._active:
-            if job.upload.grant is not None and 0 < job.upload.grant.expires_at <= expires_at:
+            upload = job.upload
+            # One that waits for a grant has its renewal on the way: whoever asks for it notes when it is due again.
+            if upload.state is State.UPLOADING and upload.grant and 0 < upload.grant.expires_at <= expires_at:
                 job.renew_at = self._look_at = -inf
 
     def _renew(self) -> None:

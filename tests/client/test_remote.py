@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import zlib
 from typing import Any
 
@@ -345,3 +346,20 @@ def test_headers_of_the_settings_stay_secret(broker: Broker, cloud: Cloud, monke
     broker.answers["gettoken"] = lambda request, count: html(401)
     error = reason(put(broker, cloud, monkeypatch, header={"Authorization": Secret("s3cr3t")}))
     assert "s3cr3t" not in str(error)
+
+
+def test_finished_files_are_reported_together_while_others_are_put(
+    broker: Broker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_a_while(hook: str, count: int) -> str:
+        if hook == "put_chunk":
+            time.sleep(0.001)  # as a service takes its time
+        return ""
+
+    cloud.fault = take_a_while
+    vvos = client(monkeypatch, cloud, broker.settings())
+    vvos.add_files([(b"x", f"小/{number}") for number in range(400)])
+    assert {result.state for result in vvos.submit()} == {"done"}
+    reported = [len(request.body["keys"]) for request in broker.requests if request.call == "notifier"]
+    assert sum(reported) == 400
+    assert len(reported) < 30

@@ -322,6 +322,9 @@ class PlayedHands(Pool):
 
         self.submit(run)
 
+    def look(self) -> None:
+        """There is one thread, whatever waits."""
+
     def close(self, wait: bool) -> None:
         self.tasks.clear()
 

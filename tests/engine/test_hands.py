@@ -18,11 +18,18 @@ PATIENCE = 20.0
 class Trial:
     """Hands whose tasks wait to be let go, and what began."""
 
-    def __init__(self, most: int, large: int | None = None) -> None:
+    def __init__(self, most: int, large: int | None = None, few: int | None = None) -> None:
         self.answers: deque[str | BaseException] = deque()
         self.woken = threading.Semaphore(0)
+        self.now = self.computed = 0.0
         self.hands: Hands[str] = Hands(
-            small=most, large=large or most, answers=self.answers, wake=lambda: self.woken.release()
+            small=most,
+            large=large or most,
+            answers=self.answers,
+            wake=lambda: self.woken.release(),
+            few=few or most,
+            clock=lambda: self.now,
+            computed=lambda: self.computed,
         )
         self.began: deque[str] = deque()
         self.begun = threading.Semaphore(0)
@@ -155,3 +162,41 @@ def test_closing_begins_no_more_and_ends_the_threads() -> None:
     trial.hands.close(wait=True)
     assert len(trial.began) == 2
     assert threading.active_count() == before - 2
+
+
+def test_small_tasks_that_wait_for_answers_get_more_threads(trials: list[Trial]) -> None:
+    trials.append(trial := Trial(4, few=1))
+    for number in range(6):
+        trial.hand(f"文{number}", small=True)
+    trial.wait_for(1)
+    trial.hands.look()
+    assert not trial.begun.acquire(blocking=False), "it is too early to tell"
+    for more in (1, 2, 0):
+        trial.now += 1.0
+        trial.hands.look()
+        trial.wait_for(more)
+        assert not trial.begun.acquire(blocking=False)
+
+
+def test_small_tasks_that_compute_get_no_more_threads(trials: list[Trial]) -> None:
+    trials.append(trial := Trial(4, few=1))
+    for number in range(6):
+        trial.hand(f"{number}", small=True)
+    trial.wait_for(1)
+    trial.now, trial.computed = 1.0, 0.9
+    trial.hands.look()
+    trial.gates["0"].set()
+    trial.wait_for(1)
+    assert list(trial.began) == ["0", "1"]
+    assert not trial.begun.acquire(blocking=False)
+
+
+def test_more_threads_come_without_one_that_has_finished(trials: list[Trial]) -> None:
+    trials.append(trial := Trial(8, few=1))
+    trial.hand("stalls", small=True)
+    trial.wait_for(1)
+    trial.hand("goes on", small=True)
+    trial.now = 1.0
+    trial.hands.look()
+    trial.wait_for(1)
+    assert list(trial.began) == ["stalls", "goes on"]

@@ -31,6 +31,8 @@ class Crc64Nvme:
 
     def combine(self, receipts: Sequence[Receipt], /) -> str:
         algorithms = {receipt.checksum.partition(":")[0] for receipt in receipts}
+        if len(receipts) == 1:
+            return receipts[0].checksum
         if algorithms == {CRC64NVME}:
             return _combined_crc(receipts)
         if algorithms == {MD5}:
@@ -99,8 +101,5 @@ def _combined_crc(receipts: Sequence[Receipt]) -> str:
 
 
 def _combined_md5(receipts: Sequence[Receipt]) -> str:
-    # One receipt is always a single put: the rules cut nothing that one part would hold.
-    if len(receipts) == 1:
-        return receipts[0].checksum
     digests = b"".join(bytes.fromhex(receipt.checksum.partition(":")[2]) for receipt in receipts)
     return f"{MD5}:{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"
