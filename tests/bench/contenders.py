@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from .task import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Task
@@ -33,8 +34,6 @@ class Contender(Struct, frozen=True, kw_only=True):
         task = Task(contender=self.name, endpoint=endpoint, settings=settings, **more)
         if not self.cli:
             return task
-        import msgspec
-
         command, environment = _COMMANDS[self.name](task)
         return msgspec.structs.replace(task, command=command, environment=environment)
 
@@ -66,8 +65,8 @@ def large_s3(tls: bool) -> list[Contender]:
         VVOS_CLI,
         *_both("obstore", ("none", "sha256"), threads=(4, 2, 8), part=(8, 16, 32)),
         *_both("opendal", ("none", "crc32c"), threads=(4, 2, 8), part=(8, 16, 32)),
-        *_both("boto3", ("none", "default"), threads=(4, 10), part=(16, 8, 64)),
-        _S5CMD,
+        *_both("boto3", ("none", "default"), quick=not tls, threads=(4, 10), part=(16, 8, 64)),
+        msgspec.structs.replace(_S5CMD, quick=not tls),
         _CURL,
         _RCLONE,
     ]
@@ -113,14 +112,14 @@ def small_qiniu() -> list[Contender]:
     return [VVOS, *_both("qiniu", ("hash", "default"), threads=(8, 16, 4))]
 
 
-def _both(name: str, checksums: tuple[str, ...], **values: tuple[Any, ...]) -> list[Contender]:
-    """A library once for each of its checksums; where there is little time, with the first."""
+def _both(name: str, checksums: tuple[str, ...], *, quick: bool = True, **values: tuple[Any, ...]) -> list[Contender]:
+    """A library once for each of its checksums; where there is little time, with the first, or not at all."""
     return [
         Contender(
             name=name,
             label=f"{name}, checksum {checksum}",
             choices=_choices(**values, checksum=(checksum,)),
-            quick=checksum == checksums[0],
+            quick=quick and checksum == checksums[0],
         )
         for checksum in checksums
     ]

@@ -13,8 +13,8 @@ from .works import Point, Results
 _OURS, _THEIRS = "#c2410c", "#94a3b8"
 
 
-def plot(results: Results, path: Path) -> None:
-    """Write the picture, of what was measured."""
+def plot(results: Results, path: Path, note: str) -> None:
+    """Write the picture, of what was measured; ``note`` says how."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -22,6 +22,7 @@ def plot(results: Results, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 2, figsize=(12, 9), layout="constrained")
+    figure.suptitle(note)
     _bars(axes[0][0], results, ("s3", "s3-tls", "aliyun", "qiniu"), "one large file, MB/s", 1e6)
     _bars(axes[0][1], results, ("s3-small", "aliyun-small", "qiniu-small"), "files of 4 KiB, a second", 4096)
     _line(axes[1][0], results.sizes, GIB, "one file, seconds per GiB", "bytes")
