@@ -3,7 +3,7 @@
 #   make test    runs the tests, in JOBS processes (2); ARGS for pytest
 #   make lint    ruff, mypy --strict
 #   make soak    kills clients and breaks connections for SECONDS (600), and counts what was lost
-#   make bench   measures against other uploaders (QUICK=1: within two minutes; WORKS="s3 gettoken": some of it)
+#   make bench   measures against other uploaders (QUICK=1: within three minutes; WORKS="s3 gettoken": some of it)
 #   make wheels  builds every distribution, installs them into an empty environment, and asks them for the providers
 
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \

@@ -42,7 +42,7 @@ class Document(msgspec.Struct, kw_only=True):
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--quick", action="store_true", help="less of everything, within two minutes")
+    parser.add_argument("--quick", action="store_true", help="less of everything, within three minutes")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--plot", type=Path)
     parser.add_argument("works", nargs="*", metavar="WORK")
