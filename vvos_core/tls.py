@@ -35,11 +35,15 @@ class Tls:
 
     def send(self, data: memoryview, /) -> int:
         """Send some of ``data``; answers how many bytes. A call that timed out is to be made again with the same."""
-        if not self._records:
+        if not self._taken:
             self._taken = self._tls.write(data[:_PIECE])
-            self._records = memoryview(self._out.read())
+            # Behind what TLS had to say for itself, should that still be on its way.
+            self._records = memoryview(
+                b"".join((self._records, self._out.read())) if self._records else self._out.read()
+            )
         self._flush()
-        return self._taken
+        taken, self._taken = self._taken, 0
+        return taken
 
     def recv(self, size: int, /) -> bytes:
         """Up to ``size`` bytes; none at the end, announced or not: an answer's length tells what is missing."""

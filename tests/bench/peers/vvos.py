@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vvos_core import VVOS
-from vvos_core.journal import database
+from vvos_core.journal import database as _database  # noqa: F401  # imported first, as the peers are
 from vvos_core.loader import storing
 
 from ..task import Task, Work
@@ -15,7 +15,6 @@ def vvos(task: Task) -> Work:
     api = {name: f"{task.broker}/{name}" for name in ("gettoken", "exists", "notifier")}
     client = VVOS(api=api)
     # Imported first, as the peers are: what VVOS else imports in its first upload.
-    assert database is not None
     for provider in ("s3", "aliyun", "qiniu"):
         storing(provider).checksum.new()
     folder = Path(task.folder)
